@@ -1,0 +1,1 @@
+//! The safe side of the plugin contract for plugin authors.

@@ -1,0 +1,59 @@
+use core::ffi::c_void;
+
+use crate::{IsoHost, IsoStatus, IsoStr, IsoTensor};
+
+/// Id of the extension that trains a plugin's weights; `get_extension` answers with `*const IsoTrain`.
+pub const EXTENSION_TRAIN: &str = "isoscan.train/1";
+
+/// Receives the losses of one training step.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "layout", derive(abi_stable::StableAbi))]
+pub struct IsoLossSink {
+    /// Passed back as the first argument of `report`.
+    pub ctx: *mut c_void,
+    /// [call thread] Takes a JSON object of named loss values; copied.
+    pub report: extern "C" fn(ctx: *mut c_void, json: IsoStr),
+}
+
+/// Training through the same door: the host reads and prepares patches, the plugin learns and hands back weights.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "layout", derive(abi_stable::StableAbi))]
+pub struct IsoTrain {
+    /// [call thread] Starts or resumes. `config` is JSON `{"params": {..}, "seed": n, "threads": n, "steps": total,
+    /// "resume": path of a checkpoint folder or null}`. `first_step` receives the step to go on with (0 when fresh).
+    pub begin: extern "C" fn(
+        host: *const IsoHost,
+        config: IsoStr,
+        first_step: *mut u64,
+        session: *mut *mut c_void,
+    ) -> IsoStatus,
+    /// [call thread] One optimisation step on a batch of source and target patches `[batch, channel, z, y, x]`, in the
+    /// units the descriptor declares. Reports to `losses` once.
+    pub step: extern "C" fn(
+        session: *mut c_void,
+        host: *const IsoHost,
+        step: u64,
+        source: *const IsoTensor,
+        target: *const IsoTensor,
+        losses: *const IsoLossSink,
+    ) -> IsoStatus,
+    /// [call thread] Translates a preview batch with the present weights (averaged ones where the plugin keeps them).
+    pub translate: extern "C" fn(
+        session: *mut c_void,
+        host: *const IsoHost,
+        source: *const IsoTensor,
+        output: *const IsoTensor,
+    ) -> IsoStatus,
+    /// [call thread] Writes into the existing folder `dir`: `weights/` (what `create` loads) and, when `checkpoint` is
+    /// not 0, `checkpoint/` (what `begin` resumes from).
+    pub save: extern "C" fn(session: *mut c_void, host: *const IsoHost, dir: IsoStr, checkpoint: u32) -> IsoStatus,
+    /// [call thread] Frees the session.
+    pub end: extern "C" fn(session: *mut c_void),
+}
+
+// SAFETY: an extension table is immutable function pointers.
+unsafe impl Sync for IsoTrain {}
+// SAFETY: as for `Sync`.
+unsafe impl Send for IsoTrain {}

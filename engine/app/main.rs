@@ -1,0 +1,2 @@
+//! The program `isoscan`.
+fn main() {}

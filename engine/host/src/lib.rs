@@ -1,0 +1,1 @@
+//! Opens plugins and calls them without being hurt by them.

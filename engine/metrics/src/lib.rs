@@ -1,0 +1,1 @@
+//! Agreement and similarity statistics with their definitions named.

@@ -1,0 +1,1 @@
+//! Physics phantoms with exact truth.

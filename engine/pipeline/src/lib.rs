@@ -1,0 +1,1 @@
+//! Plans and runs one translation: prepare, patch, call, blend, restore.

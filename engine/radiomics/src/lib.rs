@@ -1,0 +1,1 @@
+//! Radiomic features by IBSI and PyRadiomics definitions.

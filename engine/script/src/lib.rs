@@ -1,0 +1,1 @@
+//! The Rhai surface: the engine's verbs, typed and limited.

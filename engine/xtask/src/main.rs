@@ -1,0 +1,2 @@
+//! The two set-up commands.
+fn main() {}

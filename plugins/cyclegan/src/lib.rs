@@ -1,0 +1,1 @@
+//! Unpaired CT translation with a residual CycleGAN.

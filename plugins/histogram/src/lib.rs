@@ -1,0 +1,1 @@
+//! Histogram matching: the classical baseline.

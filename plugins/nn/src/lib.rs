@@ -1,0 +1,1 @@
+//! Network blocks, losses and trainers shared by the learned plugins.

@@ -1,0 +1,1 @@
+//! A plugin that fails in every way a plugin can, for the tests.
