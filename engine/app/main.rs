@@ -1,2 +1,98 @@
-//! The program `isoscan`.
-fn main() {}
+//! The program `isoscan`: runs image-translation plugins over radiology cohorts and measures what they changed.
+
+mod compare;
+mod convert;
+mod failure;
+mod info;
+mod phantom;
+mod plugins;
+mod progress;
+mod radiomics;
+mod run;
+mod train;
+mod translate;
+
+use std::process::ExitCode;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Translate radiology images with native plugins and measure whether the numbers became comparable.
+#[derive(Parser)]
+#[command(name = "isoscan", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a script over a cohort and write its report
+    Run(run::Args),
+    /// Translate one image with one plugin
+    Translate(translate::Args),
+    /// Train a plugin's weights into a new bundle
+    Train(train::Args),
+    /// Extract radiomic features of one image and mask
+    Radiomics(radiomics::Args),
+    /// Compare two images on the same grid
+    Compare(compare::Args),
+    /// Convert between DICOM and NIfTI
+    Convert(convert::Args),
+    /// Tell what a file or folder holds
+    Info(info::Args),
+    /// Look at the installed plugins
+    #[command(subcommand)]
+    Plugins(plugins::Command),
+    /// Make phantom scans with exact truth
+    Phantom(phantom::Args),
+    /// The process that a plugin runs in; started by the engine
+    #[command(hide = true)]
+    PluginWorker,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if matches!(cli.command, Command::PluginWorker) {
+        return ExitCode::from(u8::try_from(isoscan_host::plugin_worker()).unwrap_or(1));
+    }
+    let cancel = Arc::new(AtomicBool::new(false));
+    stop_on_ctrl_c(&cancel);
+    let done = match &cli.command {
+        Command::Run(args) => run::run(args, &cancel),
+        Command::Translate(args) => translate::run(args, &cancel),
+        Command::Train(args) => train::run(args, &cancel),
+        Command::Radiomics(args) => radiomics::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Convert(args) => convert::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Plugins(command) => plugins::run(command),
+        Command::Phantom(args) => phantom::run(args, &cancel),
+        Command::PluginWorker => Ok(()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.show();
+            if cancel.load(Ordering::SeqCst) { ExitCode::from(130) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// The first Ctrl-C asks the work to end cleanly, the second ends the program.
+fn stop_on_ctrl_c(cancel: &Arc<AtomicBool>) {
+    let cancel = cancel.clone();
+    let handler = move || {
+        if cancel.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        Failure::new(format!("Ctrl-C will not end the work cleanly: {error}")).show();
+    }
+}

@@ -1,0 +1,163 @@
+use std::{collections::BTreeMap, sync::atomic::AtomicBool};
+
+use isoscan_abi::{Axes, Context, ParamValue};
+use isoscan_host::{Plugin, Request, TensorBuf};
+use isoscan_imaging::{
+    Blend, Blender, Interpolation, Orientation, Patch, PatchGrid, Restoration, Volume, gather, with_spacing,
+};
+
+use crate::{Error, Image, Plan, plan};
+
+/// What a translation runs under.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Name of the work in faults.
+    pub name: &'a str,
+    /// Set to end the translation.
+    pub cancel: &'a AtomicBool,
+}
+
+/// A translated image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Translation {
+    /// On the input's geometry, bit for bit.
+    pub volume: Volume,
+    /// Every parameter that the plugin ran with.
+    pub params: BTreeMap<String, ParamValue>,
+    /// Input voxels outside the intensities that the plugin was made for.
+    pub outside_range: u64,
+}
+
+/// Translates `image` with further inputs by name.
+///
+/// The image is turned to patient axes so that slices are what the plugin was made for, and, where its spacing lies
+/// outside the plugin's range, resampled; patches go through the plugin and are blended; the result returns to the
+/// image's own grid. After resampling, a plugin that keeps modality and unit gives its *change* back rather than its
+/// image: `output = image + restored(translated - prepared)`, so detail finer than the working grid survives.
+///
+/// # Errors
+/// The refusals of [`plan`], and [`Error::Fault`] when the plugin fails.
+pub fn translate(
+    plugin: &Plugin,
+    image: &Volume,
+    further: &[(&str, &Volume)],
+    params: &BTreeMap<String, serde_json::Value>,
+    job: &Job<'_>,
+) -> Result<Translation, Error> {
+    let descriptor = plugin.descriptor();
+    let others: Vec<(&str, Image<'_>)> = further.iter().map(|(name, volume)| (*name, facts(volume))).collect();
+    let plan = plan(descriptor, &facts(image), &others, params)?;
+    let (prepared, restoration) = prepare(image, &plan)?;
+    let declared = descriptor.inputs.iter().skip(1);
+    let beside: Vec<&Volume> =
+        declared.filter_map(|input| further.iter().find(|(name, _)| *name == input.name).map(|(_, v)| *v)).collect();
+    let voxels = run_patches(plugin, &prepared, &beside, &plan, job)?;
+    let translated = prepared.with_voxels(voxels)?.with_meaning(plan.modality, plan.unit);
+    let keeps_meaning = (plan.modality, plan.unit) == (image.modality(), image.unit());
+    let volume = if plan.working_spacing_mm.is_some() && keeps_meaning {
+        add_change(image, &prepared, &translated, &restoration)?
+    } else {
+        restoration.undo(&translated)?
+    };
+    Ok(Translation { volume, params: plan.params, outside_range: outside_range(descriptor.inputs[0].range, image) })
+}
+
+fn facts(volume: &Volume) -> Image<'_> {
+    Image { geometry: volume.geometry(), modality: volume.modality(), unit: volume.unit() }
+}
+
+/// Brings an image into the frame of the plan; the restoration brings the result back.
+fn prepare(image: &Volume, plan: &Plan) -> Result<(Volume, Restoration), Error> {
+    let mut restoration = Restoration::new();
+    let mut prepared = restoration.reorient(image, Orientation::LPS);
+    if let Some(spacing) = plan.working_spacing_mm {
+        let grid = with_spacing(prepared.geometry(), spacing)?;
+        let fill = image.as_slice().iter().copied().filter(|v| v.is_finite()).fold(f32::INFINITY, f32::min);
+        let fill = if fill.is_finite() { fill } else { 0.0 };
+        prepared = restoration.resample(&prepared, &grid, Interpolation::Linear, fill);
+    }
+    Ok((prepared, restoration))
+}
+
+fn add_change(
+    image: &Volume,
+    prepared: &Volume,
+    translated: &Volume,
+    restoration: &Restoration,
+) -> Result<Volume, Error> {
+    let change = translated.with_voxels(&translated.voxels() - &prepared.voxels())?;
+    let change = restoration.undo(&change)?;
+    Ok(image.with_voxels(&image.voxels() + &change.voxels())?)
+}
+
+fn outside_range(range: Option<[f64; 2]>, image: &Volume) -> u64 {
+    let Some([low, high]) = range else { return 0 };
+    image.as_slice().iter().filter(|&&v| !(low..=high).contains(&f64::from(v))).count() as u64
+}
+
+fn run_patches(
+    plugin: &Plugin,
+    image: &Volume,
+    beside: &[&Volume],
+    plan: &Plan,
+    job: &Job<'_>,
+) -> Result<ndarray::Array3<f32>, Error> {
+    let patching = &plugin.descriptor().patching;
+    let whole = |length: usize| if length == 0 { usize::MAX } else { length };
+    let (patch, halo) = match patching.axes {
+        Axes::Volume => ([usize::MAX; 3], [0; 3]),
+        Axes::Slices => {
+            ([whole(patching.size[0]), whole(patching.size[1]), 1], [patching.halo[0], patching.halo[1], 0])
+        }
+        Axes::Patches => (patching.size.map(whole), patching.halo),
+    };
+    let grid = PatchGrid::new(image.geometry().size(), patch, halo, patching.multiple)?;
+    let mut blender = Blender::new(&grid, Blend::Constant);
+    for batch in grid.patches().chunks(patching.max_batch) {
+        let output = call(plugin, image, beside, batch, plan, job)?;
+        for (patch, values) in batch.iter().zip(output.chunks_exact(batch[0].voxel_count())) {
+            blender.add(patch, values)?;
+        }
+    }
+    Ok(blender.finish()?)
+}
+
+fn call(
+    plugin: &Plugin,
+    image: &Volume,
+    beside: &[&Volume],
+    batch: &[Patch],
+    plan: &Plan,
+    job: &Job<'_>,
+) -> Result<TensorBuf, Error> {
+    let [nx, ny, nz] = batch[0].size;
+    let shape = [batch.len(), 1, nz, ny, nx];
+    let mut input = plugin.buffer(shape)?;
+    for (patch, out) in batch.iter().zip(input.chunks_exact_mut(batch[0].voxel_count())) {
+        gather(image, patch, out)?;
+    }
+    let mut inputs = vec![input];
+    for volume in beside {
+        let [nx, ny, nz] = volume.geometry().size();
+        let mut tensor = plugin.buffer([1, 1, nz, ny, nx])?;
+        tensor.copy_from_slice(volume.as_slice());
+        inputs.push(tensor);
+    }
+    let context = Context {
+        seed: job.seed,
+        spacing_mm: image.geometry().spacing_mm(),
+        patch_origins: batch.iter().map(|patch| patch.first).collect(),
+    };
+    let reply = plugin.call(Request {
+        inputs,
+        output_shape: shape,
+        params: &plan.params,
+        context: &context,
+        cancel: job.cancel,
+        job: job.name,
+        progress: None,
+    })?;
+    Ok(reply.output)
+}

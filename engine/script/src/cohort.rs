@@ -1,0 +1,334 @@
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use isoscan_imaging::{Mask, Modality};
+use isoscan_io::{Series, SeriesKind, SeriesSummary};
+use rayon::prelude::*;
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext};
+
+use crate::{
+    Error,
+    record::{Failure, Record},
+    scan::{Roi, Scan},
+    state::Run,
+    value::argument,
+};
+
+type Verb<T> = Result<T, Box<EvalAltResult>>;
+
+/// The scans of a study, subject by subject, in the order of their names.
+#[derive(Clone)]
+pub(crate) struct Cohort {
+    pub(crate) subjects: Arc<Vec<Subject>>,
+    template: Option<Place>,
+    pub(crate) phantom: bool,
+}
+
+/// One subject: a scan to translate, perhaps a reference scan of the same anatomy, perhaps labels. What the script
+/// measures on it is kept in its record.
+#[derive(Clone)]
+pub(crate) struct Subject(Arc<Inner>);
+
+struct Inner {
+    id: String,
+    index: usize,
+    source: Place,
+    reference: Option<Place>,
+    labels: Option<Place>,
+    names: Arc<Vec<(i32, String)>>,
+    rois: Mutex<Option<Arc<BTreeMap<String, Roi>>>>,
+    record: Mutex<Record>,
+}
+
+/// Where a series lies.
+#[derive(Clone)]
+enum Place {
+    Path(PathBuf),
+    Series(Box<SeriesSummary>),
+}
+
+impl Place {
+    fn read(&self, run: &Run) -> Result<Scan, Error> {
+        let series = match self {
+            Self::Path(path) => isoscan_io::read(path)?,
+            Self::Series(summary) => isoscan_io::read_series(summary)?,
+        };
+        note_input(run, &series)?;
+        Scan::new(run, series.volume, Arc::new(series.source))
+    }
+
+    fn modality(&self) -> Option<Modality> {
+        match self {
+            Self::Path(path) => isoscan_io::list(path).ok()?.first().map(|series| series.modality),
+            Self::Series(summary) => Some(summary.modality),
+        }
+    }
+}
+
+/// Notes the files of a series, with their hashes, in the ledger.
+pub(crate) fn note_input(run: &Run, series: &Series) -> Result<(), Error> {
+    for file in series.source.paths() {
+        let told = run.access.told(&file);
+        let sha256 = isoscan_io::sha256_file(&file)?;
+        run.ledger().inputs.insert(told, sha256);
+    }
+    Ok(())
+}
+
+impl Subject {
+    pub(crate) fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Regions by name: the labels of the cohort, or the body when it has none.
+    pub(crate) fn rois(&self, run: &Run) -> Result<Arc<BTreeMap<String, Roi>>, Error> {
+        let mut kept = self.0.rois.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rois) = kept.as_ref() {
+            return Ok(rois.clone());
+        }
+        let masks = match &self.0.labels {
+            Some(labels) => self.labelled(run, labels)?,
+            None => vec![("body".to_owned(), isoscan_imaging::body(&self.0.source.read(run)?.volume)?)],
+        };
+        let rois =
+            masks.into_iter().map(|(name, mask)| Ok((name, Roi::new(run, mask)?))).collect::<Result<_, Error>>()?;
+        let rois = Arc::new(rois);
+        *kept = Some(Arc::clone(&rois));
+        Ok(rois)
+    }
+
+    fn labelled(&self, run: &Run, labels: &Place) -> Result<Vec<(String, Mask)>, Error> {
+        let labels = labels.read(run)?;
+        let mut masks: Vec<(String, Mask)> = Vec::new();
+        if self.0.names.is_empty() {
+            let inside = labels.volume.voxels().mapv(|value| value > 0.0);
+            masks.push(("mask".to_owned(), Mask::new(inside, labels.volume.geometry().clone())?));
+        }
+        for (label, name) in self.0.names.iter() {
+            let mask = Mask::of_label(&labels.volume, *label);
+            if mask.count() > 0 {
+                masks.push((name.clone(), mask));
+            }
+        }
+        for (_, mask) in &masks {
+            mask.require_any()?;
+        }
+        Ok(masks)
+    }
+
+    /// Lets go of what was kept while the subject was worked on.
+    fn forget(&self) {
+        *self.0.rois.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Finds the subjects below a granted folder.
+///
+/// Either every subject is a folder that holds `source` (a NIfTI file or a DICOM folder), perhaps `reference` and
+/// `labels` or `mask`, with the labels' names in `dseg.tsv` beside the folders; or every series found below is a
+/// subject of its own, without reference.
+fn open(run: &Run, path: &str) -> Result<Cohort, Error> {
+    let folder = run.access.readable(path)?;
+    let names = Arc::new(label_names(&folder)?);
+    let mut subjects = paired(&folder, &names);
+    if subjects.is_empty() {
+        let found = isoscan_io::list(&folder)?;
+        let images: Vec<SeriesSummary> = found.into_iter().filter(|series| series.modality != Modality::Seg).collect();
+        let named = series_ids(&folder, &images).into_iter().zip(images).enumerate();
+        subjects = named.map(|(index, (id, series))| bare(id, index, Place::Series(Box::new(series)))).collect();
+    }
+    if subjects.is_empty() {
+        return Err(Error::EmptyCohort { path: PathBuf::from(path) });
+    }
+    let template = named(&folder, "template").map(Place::Path);
+    Ok(Cohort { subjects: Arc::new(subjects), template, phantom: folder.join("phantom.json").is_file() })
+}
+
+fn paired(folder: &Path, names: &Arc<Vec<(i32, String)>>) -> Vec<Subject> {
+    let mut folders: Vec<PathBuf> = entries(folder).into_iter().filter(|path| path.is_dir()).collect();
+    folders.sort();
+    let with_source = folders.into_iter().filter_map(|path| named(&path, "source").map(|source| (path, source)));
+    with_source
+        .enumerate()
+        .map(|(index, (path, source))| {
+            Subject(Arc::new(Inner {
+                id: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                index,
+                source: Place::Path(source),
+                reference: named(&path, "reference").map(Place::Path),
+                labels: named(&path, "labels").or_else(|| named(&path, "mask")).map(Place::Path),
+                names: names.clone(),
+                rois: Mutex::default(),
+                record: Mutex::default(),
+            }))
+        })
+        .collect()
+}
+
+fn bare(id: String, index: usize, source: Place) -> Subject {
+    Subject(Arc::new(Inner {
+        id,
+        index,
+        source,
+        reference: None,
+        labels: None,
+        names: Arc::default(),
+        rois: Mutex::default(),
+        record: Mutex::default(),
+    }))
+}
+
+/// Names for series that hold nothing of the patient: their places below the cohort's folder, numbered where several
+/// share one.
+fn series_ids(folder: &Path, found: &[SeriesSummary]) -> Vec<String> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let place = |series: &SeriesSummary| {
+        let file = series.paths.first().cloned().unwrap_or_default();
+        let place =
+            if series.kind == SeriesKind::Dicom && series.paths.len() > 1 { file.parent() } else { Some(&*file) };
+        let inside =
+            place.and_then(|place| place.strip_prefix(folder).ok()).filter(|rest| !rest.as_os_str().is_empty());
+        let name = inside.or_else(|| folder.file_name().map(Path::new)).unwrap_or(folder).display().to_string();
+        name.trim_end_matches(".gz").trim_end_matches(".nii").replace(['/', '\\', ' '], "_")
+    };
+    let mut name = |series: &SeriesSummary| {
+        let name = place(series);
+        let count = seen.entry(name.clone()).or_default();
+        *count += 1;
+        if *count == 1 { name } else { format!("{name}_{count}") }
+    };
+    found.iter().map(&mut name).collect()
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let listing = std::fs::read_dir(folder).into_iter().flatten();
+    listing.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect()
+}
+
+/// `stem`, `stem.nii`, `stem.nii.gz` or `stem_*.nii[.gz]` in `folder`.
+fn named(folder: &Path, stem: &str) -> Option<PathBuf> {
+    let fits = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let rest = name.strip_prefix(stem)?;
+        let image = rest.is_empty() || rest.ends_with(".nii") || rest.ends_with(".nii.gz") || rest == ".dcm";
+        (image && (rest.is_empty() || rest.starts_with(['.', '_']))).then_some(())
+    };
+    let mut found: Vec<PathBuf> = entries(folder).into_iter().filter(|path| fits(path).is_some()).collect();
+    found.sort();
+    found.into_iter().next()
+}
+
+/// Label numbers and names of a BIDS `dseg.tsv` (columns `index`, `name`), or none.
+fn label_names(folder: &Path) -> Result<Vec<(i32, String)>, Error> {
+    let Ok(text) = std::fs::read_to_string(folder.join("dseg.tsv")) else {
+        return Ok(Vec::new());
+    };
+    let mut lines = text.lines();
+    if lines.next().map(str::trim) != Some("index\tname") {
+        return Err(argument("dseg.tsv", "a table that starts with the columns index and name", "another first line"));
+    }
+    let row = |line: &str| {
+        let (index, name) = line.split_once('\t')?;
+        Some((index.trim().parse().ok()?, name.trim().to_owned()))
+    };
+    let filled = lines.filter(|line| !line.trim().is_empty());
+    filled
+        .map(|line| row(line).ok_or_else(|| argument("dseg.tsv", "rows of a label number and a name", line)))
+        .collect()
+}
+
+/// Registers cohorts and subjects with their verbs.
+pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
+    let shared = run.clone();
+    engine.register_fn("cohort", move |path: &str| -> Verb<Cohort> { Ok(open(&shared, path)?) });
+    engine
+        .register_type_with_name::<Cohort>("Cohort")
+        .register_get("count", |cohort: &mut Cohort| cohort.subjects.len() as i64)
+        .register_get("subjects", |cohort: &mut Cohort| -> Array {
+            cohort.subjects.iter().map(|subject| Dynamic::from(subject.clone())).collect()
+        });
+    let shared = run.clone();
+    engine.register_fn("style", move |cohort: &mut Cohort, like: Scan| -> Verb<Scan> {
+        Ok(style(&shared, cohort, like.volume.modality())?)
+    });
+    let shared = run.clone();
+    engine.register_fn("each", move |context: NativeCallContext, cohort: &mut Cohort, work: FnPtr| -> Verb<Array> {
+        each(&context, &shared, cohort, &work)
+    });
+    engine
+        .register_type_with_name::<Subject>("Subject")
+        .register_get("id", |subject: &mut Subject| subject.0.id.clone())
+        .register_get("index", |subject: &mut Subject| subject.0.index as i64)
+        .register_get("has_reference", |subject: &mut Subject| subject.0.reference.is_some());
+    let shared = run.clone();
+    engine.register_get("source", move |subject: &mut Subject| -> Verb<Scan> { Ok(subject.0.source.read(&shared)?) });
+    let shared = run.clone();
+    engine.register_get("reference", move |subject: &mut Subject| -> Verb<Scan> {
+        let missing = || Error::Lacks { subject: subject.0.id.clone(), what: "reference" };
+        Ok(subject.0.reference.as_ref().ok_or_else(missing)?.read(&shared)?)
+    });
+    let shared = run.clone();
+    engine.register_get("rois", move |subject: &mut Subject| -> Verb<rhai::Map> {
+        let rois = subject.rois(&shared)?;
+        Ok(rois.iter().map(|(name, roi)| (name.as_str().into(), Dynamic::from(roi.clone()))).collect())
+    });
+}
+
+/// A scan in the style to reach: the cohort's `template`, or else its first scan of this modality.
+fn style(run: &Run, cohort: &Cohort, modality: Modality) -> Result<Scan, Error> {
+    let first = || cohort.subjects.iter().map(|subject| &subject.0.source).find(|p| p.modality() == Some(modality));
+    let template = cohort.template.as_ref().filter(|place| place.modality() == Some(modality));
+    let place = template.or_else(first);
+    let missing = || argument("style", "a cohort with a template or a scan of the same modality", modality);
+    place.ok_or_else(missing)?.read(run)
+}
+
+/// Runs `work` on every subject, on all cores of the run; results come in the order of the subjects. A subject whose
+/// closure fails gets a failure in its record, and the others go on.
+fn each(context: &NativeCallContext<'_>, run: &Run, cohort: &Cohort, work: &FnPtr) -> Verb<Array> {
+    let engine = context.engine();
+    let ast = run.ast.get().expect("a closure runs only after its script was compiled");
+    run.progress.begin("subjects", cohort.subjects.len());
+    let results: Vec<Verb<Dynamic>> = cohort
+        .subjects
+        .par_iter()
+        .map(|subject| {
+            let result = own_captures(work).call::<Dynamic>(engine, ast, (subject.clone(),));
+            subject.forget();
+            run.progress.advance(subject.id());
+            settle(run, subject, result)
+        })
+        .collect();
+    run.progress.end();
+    results.into_iter().collect()
+}
+
+/// A closure with its own copy of the variables that it captured, so that threads do not meet in them.
+fn own_captures(work: &FnPtr) -> FnPtr {
+    let mut own = work.clone();
+    let captured: Vec<Dynamic> = own.iter_curry().map(|value| value.flatten_clone()).collect();
+    own.set_curry(captured);
+    own
+}
+
+/// A failure inside a closure belongs to its subject; a stopped run ends the whole.
+fn settle(run: &Run, subject: &Subject, result: Verb<Dynamic>) -> Verb<Dynamic> {
+    let error = match result {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let stopped = crate::limits::is_stop(&error) || run.cancel.load(std::sync::atomic::Ordering::SeqCst);
+    if stopped || crate::limits::is_mistake(&error) {
+        return Err(error);
+    }
+    let message = crate::limits::sentence(&error);
+    subject.record().failures.push(Failure { stage: "subject".to_owned(), message });
+    Ok(Dynamic::UNIT)
+}

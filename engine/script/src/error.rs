@@ -1,0 +1,179 @@
+use std::path::PathBuf;
+
+use rhai::{Dynamic, EvalAltResult, Position};
+
+/// Why a verb of a script could not be carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder does not exist.
+    #[error("no such file or folder: {path}")]
+    Missing {
+        /// The path as the script gave it.
+        path: PathBuf,
+    },
+    /// A path lies outside the folders granted on the command line.
+    #[error("not granted: {path} lies outside the folders that this run may touch")]
+    NotGranted {
+        /// The path as the script gave it.
+        path: PathBuf,
+    },
+    /// A cohort folder holds no image.
+    #[error("no image series under {path}")]
+    EmptyCohort {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A subject lacks what the script asks of it.
+    #[error("subject {subject} has no {what}")]
+    Lacks {
+        /// Subject id.
+        subject: String,
+        /// `reference`, ...
+        what: &'static str,
+    },
+    /// `--set` names a setting that the script does not declare.
+    #[error("unknown setting '{key}': the script declares {known}")]
+    UnknownSetting {
+        /// The key given.
+        key: String,
+        /// The keys declared.
+        known: String,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("{what} must be {expected}, found {found}")]
+    Argument {
+        /// The argument or setting.
+        what: String,
+        /// What is legal.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// No plugin of this id.
+    #[error("no plugin '{id}': found {known}")]
+    UnknownPlugin {
+        /// The id asked for.
+        id: String,
+        /// The ids there are.
+        known: String,
+    },
+    /// The images that a script holds exceed the memory budget.
+    #[error(
+        "images held by the script exceed the memory budget: {asked_mib} MiB more on top of {held_mib} of {limit_mib} MiB"
+    )]
+    Memory {
+        /// Size of the refused image.
+        asked_mib: u64,
+        /// Held now.
+        held_mib: u64,
+        /// The budget.
+        limit_mib: u64,
+    },
+    /// A table or page could not be made.
+    #[error(transparent)]
+    Report(#[from] isoscan_report::Error),
+    /// An image operation failed.
+    #[error(transparent)]
+    Imaging(#[from] isoscan_imaging::Error),
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Io(#[from] isoscan_io::Error),
+    /// A translation failed.
+    #[error(transparent)]
+    Pipeline(#[from] isoscan_pipeline::Error),
+    /// A bundle was refused.
+    #[error(transparent)]
+    Bundle(#[from] isoscan_host::Error),
+    /// Feature extraction failed.
+    #[error(transparent)]
+    Radiomics(#[from] isoscan_radiomics::Error),
+    /// A statistic could not be computed.
+    #[error(transparent)]
+    Metrics(#[from] isoscan_metrics::Error),
+    /// A phantom could not be made.
+    #[error(transparent)]
+    Phantom(#[from] isoscan_phantom::Error),
+    /// A document could not be written as JSON.
+    #[error("cannot write {what} as JSON: {reason}")]
+    Json {
+        /// The document.
+        what: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn help(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Missing { .. } => "check the path; relative paths start at the folder where isoscan was started",
+            Self::NotGranted { .. } => "grant the folder with --read DIR, or name it with --set",
+            Self::EmptyCohort { .. } => "a cohort is a folder of subjects, or of DICOM series or NIfTI files",
+            Self::Lacks { .. } => "guard the line with `if subject.has_reference`",
+            Self::UnknownSetting { .. } => "settings are declared in the script's settings(#{...})",
+            Self::UnknownPlugin { .. } => "see `isoscan plugins list`, or name a folder of bundles with --plugins",
+            Self::Memory { .. } => "hold fewer images at once, lower --jobs, or raise --memory",
+            Self::Pipeline(isoscan_pipeline::Error::Modality { .. } | isoscan_pipeline::Error::Unit { .. }) => {
+                "choose a plugin for this modality with `isoscan plugins list`"
+            }
+            Self::Pipeline(isoscan_pipeline::Error::Parameter { .. }) => {
+                "see `isoscan plugins list` for its parameters"
+            }
+            Self::Pipeline(isoscan_pipeline::Error::Fault(_)) => {
+                "the plugin failed, not the script: catch it with try { } catch, or report it to the plugin's author"
+            }
+            Self::Imaging(isoscan_imaging::Error::GeometryMismatch { .. }) => {
+                "resample one onto the other's grid: `image.resample_like(other)`"
+            }
+            Self::Imaging(isoscan_imaging::Error::EmptyMask { .. }) => {
+                "check the label number and that the mask belongs to this image"
+            }
+            _ => return None,
+        })
+    }
+
+    /// The plugin's id, version and kind of failure, when a plugin is to blame.
+    fn fault(&self) -> Option<&isoscan_host::Fault> {
+        match self {
+            Self::Pipeline(isoscan_pipeline::Error::Fault(fault)) => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+/// A verb's failure as the script's `catch` sees it: a map with `kind`, `message` and `help`, for plugin faults also
+/// `plugin` and `version`.
+impl From<Error> for Box<EvalAltResult> {
+    fn from(error: Error) -> Self {
+        let mut map = rhai::Map::new();
+        let kind = if error.fault().is_some() { "fault" } else { "error" };
+        map.insert("kind".into(), kind.into());
+        map.insert("message".into(), error.to_string().into());
+        map.insert("help".into(), error.help().map_or(Dynamic::UNIT, Into::into));
+        if let Some(fault) = error.fault() {
+            map.insert("plugin".into(), fault.origin().plugin.clone().into());
+            map.insert("version".into(), fault.origin().version.clone().into());
+        }
+        EvalAltResult::ErrorRuntime(Dynamic::from_map(map), Position::NONE).into()
+    }
+}
+
+/// A script that did not finish, with the place in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ScriptError {
+    /// Script file as given.
+    pub file: PathBuf,
+    /// Text of the script.
+    pub text: String,
+    /// Line, from 1; 0 when the failure has no place.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// What is wrong, what was expected.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}

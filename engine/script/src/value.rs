@@ -1,0 +1,62 @@
+use std::collections::BTreeMap;
+
+use rhai::{Array, Dynamic, Map};
+
+use crate::Error;
+
+/// The refusal of an argument: its name, what is legal, what was found.
+pub(crate) fn argument(what: &str, expected: &str, found: impl ToString) -> Error {
+    Error::Argument { what: what.to_owned(), expected: expected.to_owned(), found: found.to_string() }
+}
+
+/// A finite number, written with or without a point.
+pub(crate) fn number(what: &str, value: &Dynamic) -> Result<f64, Error> {
+    let number = value.as_float().or_else(|_| value.as_int().map(|whole| whole as f64)).ok();
+    number.filter(|n| n.is_finite()).ok_or_else(|| argument(what, "a number", told(value)))
+}
+
+/// Three numbers x, y, z.
+pub(crate) fn numbers3(what: &str, values: &Array) -> Result<[f64; 3], Error> {
+    let [x, y, z] = values.as_slice() else {
+        return Err(argument(what, "three numbers [x, y, z]", format!("{} values", values.len())));
+    };
+    Ok([number(what, x)?, number(what, y)?, number(what, z)?])
+}
+
+/// Three whole numbers x, y, z.
+pub(crate) fn integers3(what: &str, values: &Array) -> Result<[i64; 3], Error> {
+    let whole =
+        |value: &Dynamic| value.as_int().map_err(|_| argument(what, "three whole numbers [x, y, z]", told(value)));
+    let [x, y, z] = values.as_slice() else {
+        return Err(argument(what, "three whole numbers [x, y, z]", format!("{} values", values.len())));
+    };
+    Ok([whole(x)?, whole(y)?, whole(z)?])
+}
+
+/// Number options of a verb with their defaults; an unknown name is refused.
+pub(crate) fn option_map<'a>(
+    verb: &str,
+    given: &Map,
+    defaults: &[(&'a str, f64)],
+) -> Result<BTreeMap<&'a str, f64>, Error> {
+    if let Some(unknown) = given.keys().find(|key| defaults.iter().all(|(name, _)| name != key)) {
+        let known: Vec<&str> = defaults.iter().map(|(name, _)| *name).collect();
+        let expected = if known.is_empty() { "left out".to_owned() } else { format!("one of {}", known.join(", ")) };
+        return Err(argument(&format!("option of {verb}"), &expected, unknown));
+    }
+    defaults
+        .iter()
+        .map(|&(name, default)| Ok((name, given.get(name).map_or(Ok(default), |v| number(name, v))?)))
+        .collect()
+}
+
+/// A script value as JSON; images and other handles are refused.
+pub(crate) fn json(what: &str, value: &Dynamic) -> Result<serde_json::Value, Error> {
+    rhai::serde::from_dynamic(value)
+        .map_err(|_| argument(what, "plain values (numbers, texts, lists, maps)", told(value)))
+}
+
+/// A short text of any value for a message.
+pub(crate) fn told(value: &Dynamic) -> String {
+    if value.is_unit() { "nothing".to_owned() } else { value.to_string() }
+}

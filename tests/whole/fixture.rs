@@ -1,0 +1,130 @@
+//! What the tests share: the program, staged plugins, a small phantom cohort.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+use tempfile::TempDir;
+
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Public images and reference values beside the repository, or `None` after saying so.
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
+    let path = root().join("../shared").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: no shared/{name} beside the repository");
+    None
+}
+
+fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_isoscan"))
+}
+
+/// Folder of the plugins that need no libtorch, staged once for all tests.
+pub(crate) fn plugins() -> &'static Path {
+    static STAGED: OnceLock<TempDir> = OnceLock::new();
+    STAGED
+        .get_or_init(|| {
+            let packages = ["isoscan-identity", "isoscan-histogram", "isoscan-faulty"];
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--quiet", "--release"]).current_dir(root());
+            packages.iter().for_each(|package| {
+                cargo.args(["--package", package]);
+            });
+            assert!(cargo.status().unwrap().success(), "the test plugins do not build");
+            let staged = TempDir::new().unwrap();
+            for folder in ["plugins/identity", "plugins/histogram", "tests/faulty"] {
+                stage(&root().join(folder), staged.path());
+            }
+            staged
+        })
+        .path()
+}
+
+fn stage(source: &Path, staged: &Path) {
+    let name = source.file_name().unwrap();
+    let bundle = staged.join(name);
+    fs::create_dir(&bundle).unwrap();
+    fs::copy(source.join("plugin.toml"), bundle.join("plugin.toml")).unwrap();
+    let library = format!("libisoscan_{}.so", name.to_str().unwrap());
+    fs::copy(program().with_file_name(&library), bundle.join(&library)).unwrap();
+}
+
+/// The bundle of the learned plugin as `cargo xtask stage` laid it, or `None` after saying so.
+pub(crate) fn learned_plugins() -> Option<PathBuf> {
+    let folder = program().with_file_name("plugins");
+    let there = fs::read_dir(&folder).into_iter().flatten().flatten();
+    if there.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| name.starts_with("cyclegan")) {
+        return Some(folder);
+    }
+    println!("skipped: the cyclegan bundle is not staged (cargo xtask test stages it)");
+    None
+}
+
+/// Runs the program.
+pub(crate) fn isoscan<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
+    Command::new(program()).args(arguments).current_dir(root()).output().unwrap()
+}
+
+/// Runs the program, which must succeed, and gives its standard output.
+pub(crate) fn succeed<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> String {
+    let output = isoscan(arguments);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs the program, which must fail, and gives what it tells, on one line without line breaks and frames.
+pub(crate) fn refused<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> String {
+    let output = isoscan(arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stderr).unwrap();
+    told.split_whitespace().filter(|word| !["|", "│"].contains(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A cohort of five small subjects under two protocols, made once for all tests.
+pub(crate) fn cohort() -> &'static Path {
+    static COHORT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = COHORT.get_or_init(|| {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("cohort");
+        let mut arguments = vec!["phantom", "--subjects", "5", "--seed", "3", "--source", "b-sharp-low"];
+        arguments.extend(["--reference", "a-soft", "--pixels", "96", "--pixel-mm", "4", "--length-mm", "15", "--out"]);
+        arguments.push(path.to_str().unwrap());
+        succeed(&arguments);
+        (folder, path)
+    });
+    path
+}
+
+/// Writes a script into a folder.
+pub(crate) fn script(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("script.rhai");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// Every file below a folder with its bytes, by relative path.
+pub(crate) fn contents(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(at) = open.pop() {
+        for entry in fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}

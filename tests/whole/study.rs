@@ -1,0 +1,103 @@
+//! The main job on phantoms: a recipe over a cohort.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::fixture::{cohort, contents, isoscan, learned_plugins, plugins, succeed};
+
+const RECIPE: &str = "scripts/recipes/harmonize_ct.rhai";
+
+fn recipe(out: &std::path::Path, jobs: &str, plugins: &std::path::Path, methods: &str) -> Vec<String> {
+    let words = ["run", RECIPE, "--seed", "5", "--jobs", jobs, "--set", methods, "--plugins"];
+    let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    arguments.push(plugins.display().to_string());
+    arguments.extend(["--set".to_owned(), format!("input={}", cohort().display())]);
+    arguments.extend(["--out".to_owned(), out.display().to_string()]);
+    arguments
+}
+
+#[test]
+fn equal_seeds_give_equal_bytes_on_one_core_and_on_two() {
+    let folder = TempDir::new().unwrap();
+    let (plugins, methods) = match learned_plugins() {
+        Some(learned) => (learned, "methods=cyclegan,histogram"),
+        None => (plugins().to_owned(), "methods=histogram,identity"),
+    };
+    for jobs in ["1", "2"] {
+        succeed(&recipe(&folder.path().join(jobs), jobs, &plugins, methods));
+    }
+    let (one, two) = (contents(&folder.path().join("1")), contents(&folder.path().join("2")));
+    assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>());
+    let differing: Vec<_> = one.iter().filter(|(path, bytes)| two[*path] != **bytes).map(|(path, _)| path).collect();
+    assert!(differing.is_empty(), "{differing:?}");
+}
+
+#[test]
+fn a_study_leaves_images_tables_provenance_and_a_page() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("out");
+    let told = succeed(&recipe(&out, "2", plugins(), "methods=histogram,identity"));
+    assert!(told.contains("identity does not show a gain"), "{told}");
+
+    let features = fs::read_to_string(out.join("features.csv")).unwrap();
+    let mut lines = features.lines();
+    let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+    assert_eq!(header[..4], ["subject", "roi", "stage", "method"]);
+    assert!(header.contains(&"original_glcm_Contrast") && header.contains(&"original_shape_MeshVolume"));
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    let liver = rows.iter().filter(|row| row[1] == "liver").count();
+    assert_eq!(liver, 5 * 4, "five subjects at source, reference and two translated stages");
+
+    let agreement = fs::read_to_string(out.join("ccc.csv")).unwrap();
+    let identity: Vec<Vec<&str>> =
+        agreement.lines().filter(|line| line.starts_with("identity,")).map(|line| line.split(',').collect()).collect();
+    assert!(identity.len() > 100);
+    assert!(identity.iter().all(|row| row[3] == row[6]), "an unchanged image agrees as it did before");
+
+    let provenance: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(out.join("provenance.json")).unwrap()).unwrap();
+    assert_eq!(provenance["seed"], 5);
+    let listed = provenance["outputs"].as_object().unwrap();
+    let written = contents(&out);
+    assert_eq!(listed.len() + 1, written.len(), "every file but the provenance itself is listed");
+    assert!(provenance["plugins"]["histogram"]["library_sha256"].as_str().unwrap().len() == 64);
+    assert!(provenance["inputs"].as_object().unwrap().len() >= 5 * 3);
+
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("default-src 'none'") && !page.contains("http://") && page.contains("data:image/png;base64"));
+}
+
+#[test]
+fn the_shipped_weights_make_features_reproducible() {
+    let Some(learned) = learned_plugins() else { return };
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("cohort");
+    let made = ["phantom", "--subjects", "10", "--seed", "21", "--source", "b-sharp-low", "--reference", "a-soft"];
+    let mut arguments: Vec<String> = made.iter().map(|word| (*word).to_owned()).collect();
+    arguments.extend(["--length-mm", "30", "--out"].map(str::to_owned));
+    arguments.push(data.display().to_string());
+    succeed(&arguments);
+    let out = folder.path().join("out");
+    let words = ["run", RECIPE, "--set", "methods=cyclegan,identity", "--plugins"];
+    let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    arguments.push(learned.display().to_string());
+    arguments.extend(["--set".to_owned(), format!("input={}", data.display()), "--out".to_owned()]);
+    arguments.push(out.display().to_string());
+    let told = succeed(&arguments);
+    let first = told.lines().next().unwrap();
+    assert!(first.starts_with("cyclegan: ") && first.ends_with("significant.") && first.contains(" rises "), "{told}");
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_no_half_file() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("out");
+    let mut arguments = recipe(&out, "1", plugins(), "methods=histogram");
+    arguments.extend(["--wall-time".to_owned(), "0".to_owned()]);
+    let output = isoscan(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    for (path, bytes) in contents(&out) {
+        assert!(!bytes.is_empty() && !path.to_string_lossy().contains("tmp"), "{path:?}");
+    }
+}
