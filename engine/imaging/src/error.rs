@@ -66,4 +66,38 @@ pub enum Error {
         /// The one value found.
         value: f32,
     },
+    /// A patch's values do not fill its voxels.
+    #[error("patch {index} has {expected} voxels, its values are {found}")]
+    PatchLength {
+        /// The patch.
+        index: usize,
+        /// Voxels of the patch.
+        expected: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// A patch of another grid.
+    #[error("patch {index} is not one of the {patches} patches of this grid")]
+    ForeignPatch {
+        /// The index it carries.
+        index: usize,
+        /// Number of patches of the grid.
+        patches: usize,
+    },
+    /// A patch that was already added.
+    #[error("patch {index} was added twice")]
+    RepeatedPatch {
+        /// The patch.
+        index: usize,
+    },
+    /// Patches that were never added, so part of the volume has no value.
+    #[error("{missing} of {patches} patches are missing, the first is patch {first}")]
+    MissingPatches {
+        /// The first of them.
+        first: usize,
+        /// How many.
+        missing: usize,
+        /// Number of patches of the grid.
+        patches: usize,
+    },
 }

@@ -192,6 +192,23 @@ impl Geometry {
     }
 }
 
+/// The grid with another spacing over the same field of view; the first voxel's centre and the axes stay.
+///
+/// Along each axis with `n` voxels at `s` mm the new size is `n' = round((n - 1) · s / s') + 1`, halves to the even
+/// number, so the last centre moves by at most half of the new spacing. Worked case: 512x512x200 voxels at
+/// 0.8x0.8x1.5 mm become 410x410x299 at 1 mm, from round(408.8) + 1 and round(298.5) + 1.
+///
+/// # Errors
+/// [`Error::InvalidGeometry`] for a spacing that is not positive and finite, or so small that the grid fits no memory.
+pub fn with_spacing(geometry: &Geometry, spacing_mm: [f64; 3]) -> Result<Geometry, Error> {
+    let size = std::array::from_fn(|a| {
+        let extent_mm = (geometry.size[a] - 1) as f64 * geometry.spacing_mm[a];
+        // A float-to-integer cast saturates, and `Geometry::new` refuses what it cannot hold.
+        ((extent_mm / spacing_mm[a]).round_ties_even() as usize).saturating_add(1)
+    });
+    Geometry::new(size, spacing_mm, geometry.origin_mm, geometry.direction)
+}
+
 impl fmt::Display for Geometry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [nx, ny, nz] = self.size;
@@ -217,6 +234,32 @@ mod tests {
         let round = geometry.voxel_from_world().after(&geometry.world_from_voxel()).apply([6.0, 4.0, 2.0]);
         for (found, expected) in round.into_iter().zip([6.0, 4.0, 2.0]) {
             assert!((found - expected).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn another_spacing_keeps_the_first_centre_and_the_field_of_view() {
+        let rows: [([usize; 3], [f64; 3], [f64; 3], [usize; 3]); 4] = [
+            ([512, 512, 200], [0.8, 0.8, 1.5], [1.0; 3], [410, 410, 299]),
+            ([1, 2, 3], [5.0; 3], [1.0; 3], [1, 6, 11]),
+            ([4, 4, 4], [1.0; 3], [2.0; 3], [3, 3, 3]),
+            ([4, 4, 4], [1.0; 3], [1.0; 3], [4, 4, 4]),
+        ];
+        for (size, spacing, wanted, expected) in rows {
+            let geometry =
+                Geometry::new(size, spacing, [7.0, -3.0, 2.0], [[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+                    .unwrap();
+            let found = with_spacing(&geometry, wanted).unwrap();
+            assert_eq!((found.size(), found.spacing_mm(), found.origin_mm()), (expected, wanted, [7.0, -3.0, 2.0]));
+            assert_eq!(found.direction(), geometry.direction());
+        }
+    }
+
+    #[test]
+    fn a_spacing_that_is_no_length_is_refused() {
+        let geometry = Geometry::axis_aligned([4, 4, 4], [1.0; 3]).unwrap();
+        for spacing in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-300] {
+            assert!(matches!(with_spacing(&geometry, [1.0, spacing, 1.0]), Err(Error::InvalidGeometry { .. })));
         }
     }
 

@@ -14,12 +14,32 @@
 //! # Ok::<(), isoscan_imaging::Error>(())
 //! ```
 
+mod blend;
+mod components;
+mod crop;
 mod error;
 mod geometry;
+mod intensity;
 mod mask;
+mod morphology;
+mod orientation;
+mod patch;
+mod resample;
+mod restoration;
+mod threshold;
 mod volume;
 
+pub use blend::{Blend, Blender};
+pub use components::{fill_holes, largest_component};
+pub use crop::{crop, pad_to_multiple};
 pub use error::Error;
-pub use geometry::{Affine3, Geometry};
-pub use mask::Mask;
+pub use geometry::{Affine3, Geometry, with_spacing};
+pub use intensity::{IntensityScale, Normalization, clip, normalize, window};
+pub use mask::{Mask, difference, intersection, union};
+pub use morphology::{dilate, erode};
+pub use orientation::{Orientation, reorient, reorient_mask};
+pub use patch::{Patch, PatchGrid, gather};
+pub use resample::{Interpolation, resample, resample_mask};
+pub use restoration::Restoration;
+pub use threshold::{body, otsu, threshold};
 pub use volume::{Modality, Unit, Volume};

@@ -1,6 +1,6 @@
 use ndarray::{Array3, ArrayView3};
 
-use crate::{Error, Geometry, Volume};
+use crate::{Error, Geometry, Modality, Unit, Volume};
 
 /// A region of interest: one bool per voxel `[z, y, x]` on a grid.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,5 +67,71 @@ impl Mask {
             }
         }
         (low[0] != usize::MAX).then(|| (low, std::array::from_fn(|a| high[a] - low[a] + 1)))
+    }
+}
+
+impl Mask {
+    /// The region as a label map: 1 inside, 0 outside, [`Modality::Seg`] and [`Unit::Label`].
+    pub fn to_volume(&self) -> Volume {
+        let labels = self.inside.mapv(|inside| f32::from(u8::from(inside)));
+        Volume::new(labels, self.geometry.clone(), Modality::Seg, Unit::Label).expect("a mask's shape fits its grid")
+    }
+}
+
+/// The voxels in either region.
+///
+/// # Errors
+/// [`Error::GeometryMismatch`] when the grids differ by more than 1e-3 mm.
+pub fn union(a: &Mask, b: &Mask) -> Result<Mask, Error> {
+    combined(a, b, |a, b| a | b)
+}
+
+/// The voxels in both regions.
+///
+/// # Errors
+/// [`Error::GeometryMismatch`] when the grids differ by more than 1e-3 mm.
+pub fn intersection(a: &Mask, b: &Mask) -> Result<Mask, Error> {
+    combined(a, b, |a, b| a & b)
+}
+
+/// The voxels of `a` that are not in `b`.
+///
+/// # Errors
+/// [`Error::GeometryMismatch`] when the grids differ by more than 1e-3 mm.
+pub fn difference(a: &Mask, b: &Mask) -> Result<Mask, Error> {
+    combined(a, b, |a, b| a & !b)
+}
+
+fn combined(a: &Mask, b: &Mask, rule: impl Fn(bool, bool) -> bool) -> Result<Mask, Error> {
+    a.geometry.require_same(&b.geometry, 1e-3)?;
+    let inside = ndarray::Zip::from(&a.inside).and(&b.inside).map_collect(|&a, &b| rule(a, b));
+    Mask::new(inside, a.geometry.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(bits: [u8; 4]) -> Mask {
+        let inside = Array3::from_shape_vec((1, 1, 4), bits.map(|b| b == 1).to_vec()).unwrap();
+        Mask::new(inside, Geometry::axis_aligned([4, 1, 1], [1.0; 3]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn set_operations() {
+        let (a, b) = (mask([0, 0, 1, 1]), mask([0, 1, 0, 1]));
+        assert_eq!(union(&a, &b), Ok(mask([0, 1, 1, 1])));
+        assert_eq!(intersection(&a, &b), Ok(mask([0, 0, 0, 1])));
+        assert_eq!(difference(&a, &b), Ok(mask([0, 0, 1, 0])));
+        let elsewhere = Geometry::axis_aligned([4, 1, 1], [2.0, 1.0, 1.0]).unwrap();
+        let other = Mask::new(b.inside().to_owned(), elsewhere).unwrap();
+        assert!(matches!(union(&a, &other), Err(Error::GeometryMismatch { .. })));
+    }
+
+    #[test]
+    fn a_mask_becomes_a_label_map_and_back() {
+        let labels = mask([0, 1, 1, 0]).to_volume();
+        assert_eq!((labels.as_slice(), labels.unit()), ([0.0, 1.0, 1.0, 0.0].as_slice(), Unit::Label));
+        assert_eq!(Mask::of_label(&labels, 1), mask([0, 1, 1, 0]));
     }
 }

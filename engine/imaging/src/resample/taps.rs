@@ -1,0 +1,149 @@
+use std::ops::Range;
+
+use super::Interpolation;
+
+/// Where each target voxel of one axis takes its value: `width` neighbouring source voxels and their weights.
+///
+/// Blur and interpolation kernel are folded into one row of weights; what falls outside the axis is folded back by
+/// mirroring about the centres of the edge voxels.
+#[derive(Debug)]
+pub(super) struct AxisTaps {
+    pub(super) width: usize,
+    /// First source voxel for each target voxel; `start + width` is within the axis.
+    pub(super) start: Vec<usize>,
+    /// `width` weights for each target voxel.
+    pub(super) weights: Vec<f32>,
+    /// The target voxels that lie inside the source axis.
+    pub(super) inside: Range<usize>,
+}
+
+impl AxisTaps {
+    /// `positions` are source voxel coordinates, monotonic; `size` the source voxels of the axis; `shrink` the width of
+    /// a target voxel in source voxels, at least 1.
+    pub(super) fn new(
+        positions: impl Iterator<Item = f64>,
+        size: usize,
+        interpolation: Interpolation,
+        shrink: f64,
+    ) -> Self {
+        let blurs = interpolation != Interpolation::Nearest;
+        Self::with_bell(positions, size, interpolation, shrink, &bell(if blurs { shrink } else { 1.0 }, size))
+    }
+
+    /// The target voxels are the source voxels: only the blur remains.
+    pub(super) fn blur(size: usize, shrink: f64) -> Self {
+        Self::with_bell((0..size).map(|i| i as f64), size, Interpolation::Nearest, 1.0, &bell(shrink, size))
+    }
+
+    fn with_bell(
+        positions: impl Iterator<Item = f64>,
+        size: usize,
+        interpolation: Interpolation,
+        shrink: f64,
+        bell: &[f64],
+    ) -> Self {
+        let reach = bell.len() - 1;
+        let span = span(interpolation);
+        let width = (span + 2 * reach).min(size);
+        let mut taps = Self { width, start: Vec::new(), weights: Vec::new(), inside: 0..0 };
+        let mut row = vec![0.0; width];
+        for (target, position) in positions.enumerate() {
+            if !is_inside(position, size, shrink) {
+                taps.start.push(0);
+                taps.weights.extend(std::iter::repeat_n(0.0, width));
+                continue;
+            }
+            if taps.inside.is_empty() {
+                taps.inside = target..target;
+            }
+            taps.inside.end = target + 1;
+            let (first, kernel) = kernel(position, size, interpolation);
+            let start = (first - reach as i64).clamp(0, (size - width) as i64) as usize;
+            row.fill(0.0);
+            for (i, weight) in kernel[..span].iter().enumerate() {
+                for offset in -(reach as i64)..=reach as i64 {
+                    let voxel = mirrored(first + i as i64 + offset, size);
+                    row[voxel - start] += weight * bell[offset.unsigned_abs() as usize];
+                }
+            }
+            taps.start.push(start);
+            taps.weights.extend(row.iter().map(|w| *w as f32));
+        }
+        taps
+    }
+
+    pub(super) fn weights_of(&self, target: usize) -> &[f32] {
+        &self.weights[target * self.width..][..self.width]
+    }
+
+    /// The source voxels that any inside target voxel reads.
+    pub(super) fn needed(&self) -> Range<usize> {
+        let starts = &self.start[self.inside.clone()];
+        let (Some(first), Some(last)) = (starts.iter().min(), starts.iter().max()) else { return 0..0 };
+        *first..*last + self.width
+    }
+}
+
+/// Number of source voxels that an interpolation reads along an axis.
+pub(super) fn span(interpolation: Interpolation) -> usize {
+    match interpolation {
+        Interpolation::Nearest => 1,
+        Interpolation::Linear => 2,
+        Interpolation::BSpline => 4,
+    }
+}
+
+/// Whether a target voxel at `position` belongs to the axis; a millionth of a voxel is left for rounding.
+#[inline(always)]
+pub(super) fn is_inside(position: f64, size: usize, shrink: f64) -> bool {
+    let edge = 0.5 * shrink + 1e-6;
+    position >= -edge && position <= size as f64 - 1.0 + edge
+}
+
+/// First voxel and weights of the interpolation at an inside `position`; the voxels may lie beyond the axis.
+#[inline(always)]
+pub(super) fn kernel(position: f64, size: usize, interpolation: Interpolation) -> (i64, [f64; 4]) {
+    let last = (size - 1) as f64;
+    match interpolation {
+        // The shift makes a tie that suffers from rounding still a tie.
+        Interpolation::Nearest => ((position + 0.5 + 1e-9).floor().clamp(0.0, last) as i64, [1.0, 0.0, 0.0, 0.0]),
+        Interpolation::Linear => {
+            let clamped = position.clamp(0.0, last);
+            let first = clamped.floor().min((last - 1.0).max(0.0));
+            (first as i64, [1.0 - (clamped - first), clamped - first, 0.0, 0.0])
+        }
+        Interpolation::BSpline => {
+            let floor = position.floor();
+            let t = position - floor;
+            let s = 1.0 - t;
+            let middle = |u: f64| 2.0 / 3.0 - u * u * (1.0 - u / 2.0);
+            (floor as i64 - 1, [s * s * s / 6.0, middle(t), middle(s), t * t * t / 6.0])
+        }
+    }
+}
+
+/// The voxel that `index` mirrors to about the centres of the edge voxels: `2 1 | 0 1 2 | 1 0`.
+#[inline(always)]
+pub(super) fn mirrored(index: i64, size: usize) -> usize {
+    let last = size as i64 - 1;
+    if (0..=last).contains(&index) {
+        return index as usize;
+    }
+    if last == 0 {
+        return 0;
+    }
+    let place = index.rem_euclid(2 * last);
+    place.min(2 * last - place) as usize
+}
+
+/// One side of the sampled Gaussian that widens a voxel `shrink` times, centre first; the two sides together sum to one.
+fn bell(shrink: f64, size: usize) -> Vec<f64> {
+    let variance = (shrink * shrink - 1.0) / (8.0 * std::f64::consts::LN_2);
+    let weight = |i: usize| (-0.5 * (i * i) as f64 / variance).exp();
+    // Beyond twice the axis the mirror image only repeats itself.
+    let reach = if variance > 0.0 { ((4.0 * variance.sqrt()).ceil() as usize).min(2 * size) } else { 0 };
+    let mut bell: Vec<f64> = std::iter::once(1.0).chain((1..=reach).map(weight).take_while(|w| *w >= 1e-6)).collect();
+    let total = 1.0 + 2.0 * bell[1..].iter().sum::<f64>();
+    bell.iter_mut().for_each(|w| *w /= total);
+    bell
+}

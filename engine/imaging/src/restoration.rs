@@ -1,0 +1,306 @@
+use crate::crop::{crop, padded_size};
+use crate::orientation::Turn;
+use crate::{
+    Error, Geometry, IntensityScale, Interpolation, Mask, Modality, Normalization, Orientation, Unit, Volume,
+    normalize, resample,
+};
+
+/// What was done to a volume, and how to take it back.
+///
+/// Each method prepares a volume and remembers the step; [`undo`](Self::undo) takes the steps back in reverse order on a
+/// volume that lies on the prepared grid, such as the answer of a plugin.
+///
+/// ```
+/// use isoscan_imaging::{Geometry, Modality, Orientation, Restoration, Unit, Volume};
+/// let geometry = Geometry::axis_aligned([5, 4, 3], [1.0; 3])?;
+/// let source = Volume::filled(40.0, geometry, Modality::Ct, Unit::Hounsfield);
+/// let mut restoration = Restoration::new();
+/// let prepared = restoration.reorient(&source, "RAS".parse()?);
+/// let prepared = restoration.crop(&prepared, [1, 1, 0], [8, 8, 8], -1000.0)?;
+/// assert_eq!(restoration.undo(&prepared)?, source);
+/// # Ok::<(), isoscan_imaging::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Restoration {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Turn { turn: Turn, before: Geometry, after: Geometry },
+    Resample { interpolation: Interpolation, before: Geometry, after: Geometry },
+    Crop { first: [i64; 3], before: Geometry, after: Geometry, cut_off: Option<Volume> },
+    Scale { scale: IntensityScale, unit: Unit, modality: Modality },
+}
+
+impl Restoration {
+    /// Nothing done yet: [`undo`](Self::undo) gives its argument back.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// [`reorient`](crate::reorient); taken back bit for bit.
+    pub fn reorient(&mut self, volume: &Volume, orientation: Orientation) -> Volume {
+        let turn = Turn::between(Orientation::of(volume.geometry()), orientation);
+        let after = turn.geometry(volume.geometry());
+        let turned = turn.on(volume, turn.array(volume.voxels()), after.clone());
+        self.steps.push(Step::Turn { turn, before: volume.geometry().clone(), after });
+        turned
+    }
+
+    /// [`resample`]; taken back by resampling to the very grid it came from with the same interpolation (labels with
+    /// nearest).
+    pub fn resample(
+        &mut self,
+        volume: &Volume,
+        geometry: &Geometry,
+        interpolation: Interpolation,
+        fill: f32,
+    ) -> Volume {
+        let resampled = resample(volume, geometry, interpolation, fill);
+        self.steps.push(Step::Resample { interpolation, before: volume.geometry().clone(), after: geometry.clone() });
+        resampled
+    }
+
+    /// [`crop`](crate::crop); padding is cut off bit for bit, and what was cut off comes back from the volume given
+    /// here, which is kept for that.
+    ///
+    /// # Errors
+    /// As [`crop`](crate::crop).
+    pub fn crop(&mut self, volume: &Volume, first: [i64; 3], size: [usize; 3], fill: f32) -> Result<Volume, Error> {
+        let cropped = crop(volume, first, size, fill)?;
+        let before = volume.geometry().clone();
+        let whole = (0..3).all(|a| first[a] <= 0 && first[a] + size[a] as i64 >= before.size()[a] as i64);
+        let cut_off = (!whole).then(|| volume.clone());
+        self.steps.push(Step::Crop { first, before, after: cropped.geometry().clone(), cut_off });
+        Ok(cropped)
+    }
+
+    /// [`pad_to_multiple`](crate::pad_to_multiple); taken back bit for bit.
+    ///
+    /// # Errors
+    /// As [`pad_to_multiple`](crate::pad_to_multiple).
+    pub fn pad_to_multiple(&mut self, volume: &Volume, multiple: [usize; 3], fill: f32) -> Result<Volume, Error> {
+        self.crop(volume, [0; 3], padded_size(volume.geometry().size(), multiple)?, fill)
+    }
+
+    /// [`normalize`]; taken back by its scale, see [`undo`](Self::undo).
+    ///
+    /// # Errors
+    /// As [`normalize`].
+    pub fn normalize(
+        &mut self,
+        volume: &Volume,
+        mask: Option<&Mask>,
+        normalization: Normalization,
+    ) -> Result<Volume, Error> {
+        let (normalized, scale) = normalize(volume, mask, normalization)?;
+        self.steps.push(Step::Scale { scale, unit: volume.unit(), modality: volume.modality() });
+        Ok(normalized)
+    }
+
+    /// [`IntensityScale::apply`]; taken back by the same scale, see [`undo`](Self::undo).
+    pub fn scale(&mut self, volume: &Volume, scale: IntensityScale) -> Volume {
+        self.steps.push(Step::Scale { scale, unit: volume.unit(), modality: volume.modality() });
+        scale.apply(volume)
+    }
+
+    /// Brings a volume on the prepared grid back onto the original one, whose [`Geometry`] it gets bit for bit.
+    ///
+    /// Intensities follow what the volume says it is:
+    /// - same modality as the source and [`Unit::Normalized`]: the scale is taken back and the source's unit returns;
+    /// - anything else (MR translated to HU, a label map, a normalized PET made from an MR): the source's scale means
+    ///   nothing for it, so values, modality and unit stay.
+    ///
+    /// Where a crop cut something off, a volume of the source's modality and unit gets the source's own voxels back;
+    /// any other has no value there and gets air for [`Unit::Hounsfield`] (-1000) and 0 for every other unit. The same
+    /// background is used where a resampled grid did not cover the original one.
+    ///
+    /// # Errors
+    /// [`Error::GeometryMismatch`] when the volume does not lie on the prepared grid (within 1e-6 mm).
+    pub fn undo(&self, translated: &Volume) -> Result<Volume, Error> {
+        let mut volume = translated.clone();
+        for step in self.steps.iter().rev() {
+            volume = step.undo(volume)?;
+        }
+        Ok(volume)
+    }
+}
+
+impl Step {
+    fn undo(&self, volume: Volume) -> Result<Volume, Error> {
+        match self {
+            Self::Turn { turn, before, after } => {
+                require_prepared(after, &volume)?;
+                Ok(turn.on(&volume, turn.inverse().array(volume.voxels()), before.clone()))
+            }
+            Self::Resample { interpolation, before, after } => {
+                require_prepared(after, &volume)?;
+                let interpolation = if volume.unit() == Unit::Label { Interpolation::Nearest } else { *interpolation };
+                Ok(resample(&volume, before, interpolation, background(volume.unit())))
+            }
+            Self::Crop { first, before, after, cut_off } => {
+                require_prepared(after, &volume)?;
+                let back = crop(&volume, first.map(|f| -f), before.size(), background(volume.unit()))?;
+                let mut voxels = back.into_voxels();
+                let known = cut_off.as_ref().filter(|s| (s.modality(), s.unit()) == (volume.modality(), volume.unit()));
+                if let Some(source) = known {
+                    for ((k, j, i), voxel) in voxels.indexed_iter_mut() {
+                        let inside = [i, j, k]
+                            .iter()
+                            .zip(first)
+                            .zip(after.size())
+                            .all(|((index, first), size)| (0..size as i64).contains(&(*index as i64 - first)));
+                        if !inside {
+                            *voxel = source.voxels()[[k, j, i]];
+                        }
+                    }
+                }
+                Volume::new(voxels, before.clone(), volume.modality(), volume.unit())
+            }
+            Self::Scale { scale, unit, modality } => {
+                if volume.unit() == Unit::Normalized && volume.modality() == *modality {
+                    return Ok(scale.undo(&volume, *unit));
+                }
+                Ok(volume)
+            }
+        }
+    }
+}
+
+fn require_prepared(prepared: &Geometry, volume: &Volume) -> Result<(), Error> {
+    prepared.require_same(volume.geometry(), 1e-6)
+}
+
+/// What stands where nothing was translated.
+fn background(unit: Unit) -> f32 {
+    if unit == Unit::Hounsfield { -1000.0 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+
+    fn source() -> Volume {
+        let geometry = Geometry::new(
+            [9, 8, 7],
+            [0.7, 0.9, 1.3],
+            [-31.7, 12.3, 400.1],
+            [[0.8, 0.6, 0.0], [-0.6, 0.8, 0.0], [0.1, 0.2, 1.0]],
+        )
+        .unwrap();
+        let voxels =
+            Array3::from_shape_fn((7, 8, 9), |(k, j, i)| ((i * 73 + j * 179 + k * 283) % 1999) as f32 - 1000.0);
+        Volume::new(voxels, geometry, Modality::Ct, Unit::Hounsfield).unwrap()
+    }
+
+    /// The same grid to the last bit, `-0.0` and `0.0` told apart.
+    fn assert_same_grid(found: &Geometry, expected: &Geometry) {
+        let bits = |g: &Geometry| {
+            let numbers = g.spacing_mm().into_iter().chain(g.origin_mm()).chain(g.direction().into_iter().flatten());
+            (g.size(), numbers.map(f64::to_bits).collect::<Vec<_>>())
+        };
+        assert_eq!(bits(found), bits(expected));
+    }
+
+    #[test]
+    fn turned_cropped_and_padded_volumes_come_back_bit_for_bit_from_all_48_orientations() {
+        let source = source();
+        for orientation in Orientation::all() {
+            let mut restoration = Restoration::new();
+            let prepared = restoration.reorient(&source, orientation);
+            let prepared = restoration.crop(&prepared, [2, -3, 1], [4, 20, 3], -1024.0).unwrap();
+            let prepared = restoration.pad_to_multiple(&prepared, [8, 8, 4], 0.0).unwrap();
+            let back = restoration.undo(&prepared).unwrap();
+            assert_eq!(back, source, "{orientation}");
+            assert_same_grid(back.geometry(), source.geometry());
+        }
+    }
+
+    #[test]
+    fn a_resampled_volume_comes_back_onto_the_very_grid_in_all_48_orientations() {
+        // A linear function of position survives linear resampling there and back away from the rim.
+        let geometry = source().geometry().clone();
+        let world = geometry.world_from_voxel();
+        let ramp = Array3::from_shape_fn((7, 8, 9), |(k, j, i)| {
+            let [x, y, z] = world.apply([i as f64, j as f64, k as f64]);
+            (2.0 * x - y + 0.5 * z) as f32
+        });
+        let source = source().with_voxels(ramp).unwrap();
+        for orientation in Orientation::all() {
+            let mut restoration = Restoration::new();
+            let turned = restoration.reorient(&source, orientation);
+            let finer = crate::with_spacing(turned.geometry(), [0.5, 0.45, 0.6]).unwrap();
+            let prepared = restoration.resample(&turned, &finer, Interpolation::BSpline, 0.0);
+            let prepared = restoration.normalize(&prepared, None, Normalization::ZScore).unwrap();
+            let back = restoration.undo(&prepared).unwrap();
+            assert_same_grid(back.geometry(), source.geometry());
+            assert_eq!((back.modality(), back.unit()), (Modality::Ct, Unit::Hounsfield));
+            for ((k, j, i), value) in back.voxels().indexed_iter() {
+                let inner = (2..7).contains(&i) && (2..6).contains(&j) && (2..5).contains(&k);
+                let error = (value - source.voxels()[[k, j, i]]).abs();
+                assert!(!inner || error < 0.2, "{orientation} {i} {j} {k}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_crop_removed_comes_back_only_for_the_same_meaning() {
+        let source = source();
+        let mut restoration = Restoration::new();
+        let prepared = restoration.crop(&source, [3, 3, 3], [2, 2, 2], 0.0).unwrap();
+        let rows = [
+            (Modality::Ct, Unit::Hounsfield, source.voxels()[[0, 0, 0]]),
+            (Modality::Mr, Unit::Arbitrary, 0.0),
+            (Modality::Mr, Unit::Hounsfield, -1000.0),
+            (Modality::Seg, Unit::Label, 0.0),
+        ];
+        for (modality, unit, outside) in rows {
+            let answer = prepared.map(|_| 7.0).with_meaning(modality, unit);
+            let back = restoration.undo(&answer).unwrap();
+            assert_eq!((back.voxels()[[0, 0, 0]], back.voxels()[[3, 4, 4]]), (outside, 7.0));
+            assert_eq!((back.modality(), back.unit()), (modality, unit));
+        }
+    }
+
+    #[test]
+    fn the_intensity_scale_is_taken_back_only_for_normalized_values_of_the_same_modality() {
+        let source = source();
+        let mut restoration = Restoration::new();
+        let scale = IntensityScale::new(1000.0, -24.0).unwrap();
+        let prepared = restoration.scale(&source, scale);
+        let rows = [
+            (Modality::Ct, Unit::Normalized, 476.0, Unit::Hounsfield),
+            (Modality::Mr, Unit::Normalized, 0.5, Unit::Normalized),
+            (Modality::Ct, Unit::Hounsfield, 0.5, Unit::Hounsfield),
+            (Modality::Seg, Unit::Label, 0.5, Unit::Label),
+        ];
+        for (modality, unit, value, expected_unit) in rows {
+            let back = restoration.undo(&prepared.map(|_| 0.5).with_meaning(modality, unit)).unwrap();
+            assert_eq!((back.as_slice()[0], back.unit()), (value, expected_unit));
+        }
+    }
+
+    #[test]
+    fn labels_come_back_as_labels() {
+        let source = source();
+        let mut restoration = Restoration::new();
+        let coarse = crate::with_spacing(source.geometry(), [1.5; 3]).unwrap();
+        let prepared = restoration.resample(&source, &coarse, Interpolation::Linear, 0.0);
+        let labels = prepared.map(|v| if v > 0.0 { 3.0 } else { 1.0 }).with_meaning(Modality::Seg, Unit::Label);
+        let back = restoration.undo(&labels).unwrap();
+        assert!(back.as_slice().iter().all(|v| *v == 3.0 || *v == 1.0));
+    }
+
+    #[test]
+    fn an_answer_on_another_grid_is_refused() {
+        let source = source();
+        let mut restoration = Restoration::new();
+        let prepared = restoration.reorient(&source, Orientation::LPS);
+        let smaller = crop(&prepared, [0; 3], [3; 3], 0.0).unwrap();
+        assert!(matches!(restoration.undo(&smaller), Err(Error::GeometryMismatch { .. })));
+        assert_eq!(Restoration::new().undo(&smaller), Ok(smaller));
+    }
+}
