@@ -190,8 +190,30 @@ impl Param {
     }
 }
 
+impl Input {
+    /// A required input of any modality, unit, spacing and range.
+    pub fn any(name: &str, text: &str) -> Self {
+        Self {
+            name: name.into(),
+            modalities: Vec::new(),
+            units: Vec::new(),
+            spacing_mm: None,
+            range: None,
+            optional: false,
+            text: text.into(),
+        }
+    }
+}
+
+impl Patching {
+    /// Whole extents, one at a time, no margin.
+    pub fn whole(axes: Axes) -> Self {
+        Self { axes, size: [0; 3], multiple: [1; 3], halo: [0; 3], max_batch: 1 }
+    }
+}
+
 impl Descriptor {
-    /// Fills defaults into `given` and checks every value.
+    /// Fills defaults into `given` and checks every value; see [`check_params`].
     ///
     /// # Errors
     /// A sentence naming the parameter, what was expected and what was found.
@@ -199,13 +221,48 @@ impl Descriptor {
         &self,
         given: &BTreeMap<String, serde_json::Value>,
     ) -> Result<BTreeMap<String, ParamValue>, String> {
-        if let Some(unknown) = given.keys().find(|id| self.params.iter().all(|p| &&p.id != id)) {
-            let known: Vec<&str> = self.params.iter().map(|p| p.id.as_str()).collect();
-            let known =
-                if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
-            return Err(format!("plugin {} has no parameter '{unknown}': {known}", self.id));
-        }
-        self.params.iter().map(|p| Ok((p.id.clone(), p.kind.check(&p.id, given.get(&p.id))?))).collect()
+        check_params(&self.id, &self.params, given)
+    }
+}
+
+/// Fills defaults into `given` and checks every value against `declared`, the parameters of plugin `id`.
+///
+/// # Errors
+/// A sentence naming the parameter, what was expected and what was found.
+pub fn check_params(
+    id: &str,
+    declared: &[Param],
+    given: &BTreeMap<String, serde_json::Value>,
+) -> Result<BTreeMap<String, ParamValue>, String> {
+    if let Some(unknown) = given.keys().find(|id| declared.iter().all(|p| &&p.id != id)) {
+        let known: Vec<&str> = declared.iter().map(|p| p.id.as_str()).collect();
+        let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+        return Err(format!("plugin {id} has no parameter '{unknown}': {known}"));
+    }
+    declared.iter().map(|p| Ok((p.id.clone(), p.kind.check(&p.id, given.get(&p.id))?))).collect()
+}
+
+impl From<bool> for ParamValue {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i64> for ParamValue {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<f64> for ParamValue {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<&str> for ParamValue {
+    fn from(value: &str) -> Self {
+        Self::Choice(value.to_owned())
     }
 }
 
@@ -238,5 +295,62 @@ impl ParamKind {
                     .ok_or_else(|| wrong(format!("one of {}", choices.join(", "))))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared() -> Vec<Param> {
+        vec![
+            Param::float("strength", [0.0, 1.0], 0.5, "", "how much"),
+            Param::int("steps", [1, 50], 10, "", "how often"),
+            Param::bool("fast", true, "less exact"),
+            Param::choice("kernel", &["soft", "sharp"], "reconstruction"),
+        ]
+    }
+
+    #[test]
+    fn given_values_are_typed_and_the_rest_take_their_defaults() {
+        let rows = [
+            ("{}", r#"{"fast":true,"kernel":"soft","steps":10,"strength":0.5}"#),
+            (r#"{"strength": 1}"#, r#"{"fast":true,"kernel":"soft","steps":10,"strength":1.0}"#),
+            (
+                r#"{"kernel": "sharp", "fast": false, "steps": 50}"#,
+                r#"{"fast":false,"kernel":"sharp","steps":50,"strength":0.5}"#,
+            ),
+        ];
+        for (given, expected) in rows {
+            let checked = check_params("net", &declared(), &serde_json::from_str(given).unwrap()).unwrap();
+            assert_eq!(serde_json::to_string(&checked).unwrap(), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_what_was_expected() {
+        let rows = [
+            (r#"{"strenght": 1}"#, "plugin net has no parameter 'strenght': it has strength, steps, fast, kernel"),
+            (r#"{"strength": 1.5}"#, "parameter 'strength' must be a number in 0..1, found 1.5"),
+            (r#"{"strength": "1"}"#, "parameter 'strength' must be a number in 0..1, found \"1\""),
+            (r#"{"steps": 0}"#, "parameter 'steps' must be a whole number in 1..50, found 0"),
+            (r#"{"steps": 2.5}"#, "parameter 'steps' must be a whole number in 1..50, found 2.5"),
+            (r#"{"fast": 1}"#, "parameter 'fast' must be true or false, found 1"),
+            (r#"{"kernel": "hard"}"#, "parameter 'kernel' must be one of soft, sharp, found \"hard\""),
+        ];
+        for (given, message) in rows {
+            let refused = check_params("net", &declared(), &serde_json::from_str(given).unwrap()).unwrap_err();
+            assert_eq!(refused, message, "{given}");
+        }
+        let refused = check_params("net", &[], &serde_json::from_str(r#"{"a": 1}"#).unwrap()).unwrap_err();
+        assert_eq!(refused, "plugin net has no parameter 'a': it has none");
+    }
+
+    #[test]
+    fn document_of_a_parameter_is_flat() {
+        let text = serde_json::to_string(&declared()[1]).unwrap();
+        let expected = r#"{"id":"steps","type":"int","min":1,"max":50,"default":10,"unit":"","text":"how often"}"#;
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<Param>(&text).unwrap(), declared()[1]);
     }
 }

@@ -6,6 +6,17 @@
 //!
 //! Everything that crosses is borrowed until the call returns, and each side frees only what it allocated. A status
 //! other than [`STATUS_OK`] always comes with a message through [`IsoHost::set_error`].
+//!
+//! ```
+//! use isoscan_abi::IsoTensor;
+//!
+//! let mut voxels = [0.0; 6];
+//! let tensor = IsoTensor::contiguous(voxels.as_mut_ptr(), [1, 1, 1, 2, 3]);
+//! assert_eq!(tensor.stride, [6, 6, 6, 3, 1]);
+//! assert_eq!(tensor.byte_len, 24);
+//! ```
+//!
+//! Authors of plugins use the crate `isoscan-sdk`, or the header; `README.md` is their guide.
 
 #[cfg(feature = "descriptor")]
 mod descriptor;
@@ -16,7 +27,7 @@ mod train;
 
 #[cfg(feature = "descriptor")]
 pub use descriptor::{
-    Axes, Context, Descriptor, Input, Modality, Output, Param, ParamKind, ParamValue, Patching, Unit,
+    Axes, Context, Descriptor, Input, Modality, Output, Param, ParamKind, ParamValue, Patching, Unit, check_params,
 };
 #[cfg(feature = "layout")]
 pub use root::{IsoRoot, IsoRootRef};
@@ -54,13 +65,13 @@ pub const STATUS_PANICKED: IsoStatus = 4;
 pub struct IsoHost {
     /// Passed back as the first argument of every function below.
     pub ctx: *mut c_void,
-    /// [thread-safe] Reports progress in 0..=1; non-zero asks the plugin to stop and return [`STATUS_CANCELLED`].
+    /// [any thread] Reports progress in 0..=1; non-zero asks the plugin to stop and return [`STATUS_CANCELLED`].
     pub progress: extern "C" fn(ctx: *mut c_void, fraction: f32) -> i32,
     /// [call thread] Sets the message that belongs to the status about to be returned; copied.
     pub set_error: extern "C" fn(ctx: *mut c_void, message: IsoStr),
-    /// [thread-safe] Logs a line; level 1 error, 2 warning, 3 info, 4 debug; copied.
+    /// [any thread] Logs a line; level 1 error, 2 warning, 3 info, 4 debug; copied.
     pub log: extern "C" fn(ctx: *mut c_void, level: u32, message: IsoStr),
-    /// [thread-safe] Host-side extension by id, or null.
+    /// [any thread] Host-side extension by id, or null.
     pub get_extension: extern "C" fn(ctx: *mut c_void, id: IsoStr) -> *const c_void,
 }
 

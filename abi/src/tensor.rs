@@ -27,7 +27,7 @@ impl IsoStr {
     /// # Safety
     /// `ptr` must point to `len` readable bytes.
     pub unsafe fn to_text(self) -> String {
-        if self.ptr.is_null() || self.len == 0 {
+        if self.ptr.is_null() || isize::try_from(self.len).is_err() {
             return String::new();
         }
         // SAFETY: the caller promises `len` readable bytes at `ptr`.
@@ -62,10 +62,10 @@ impl IsoTensor {
         let mut stride = [1i64; MAX_DIMS];
         let mut axis = MAX_DIMS - 1;
         while axis > 0 {
-            stride[axis - 1] = stride[axis] * shape[axis] as i64;
+            stride[axis - 1] = stride[axis].wrapping_mul(shape[axis] as i64);
             axis -= 1;
         }
-        let byte_len = 4 * stride[0] as u64 * shape[0];
+        let byte_len = (stride[0] as u64).wrapping_mul(shape[0]).wrapping_mul(4);
         Self { data: data.cast(), byte_len, dtype: DTYPE_F32, ndim: MAX_DIMS as u32, shape, stride }
     }
 }

@@ -94,7 +94,8 @@ through_script!(
     isoscan_host::Error,
     isoscan_radiomics::Error,
     isoscan_metrics::Error,
-    isoscan_phantom::Error
+    isoscan_phantom::Error,
+    isoscan_report::Error
 );
 
 impl From<isoscan_host::Fault> for Failure {

@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> 
                 return Err(Failure::new("cancelled"));
             }
             let subject = args.first_subject + n;
-            let anatomy = abdomen(args.seed, subject, &grid)?;
+            let anatomy = abdomen(args.seed, subject, &grid);
             match (cohort, single) {
                 (Some(pair), _) => write_pair(args, folder, &anatomy, subject, pair)?,
                 (None, Some(single)) => {
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> 
         shown.end();
         if let Some((_, reference)) = cohort {
             let subject = args.first_subject + args.subjects;
-            let anatomy = abdomen(args.seed, subject, &grid)?;
+            let anatomy = abdomen(args.seed, subject, &grid);
             write_scan(
                 &Args { format: Format::Nifti, ..copy(args) },
                 &folder.join("template"),
@@ -175,14 +175,13 @@ fn write_scan(
 fn header(args: &Args, subject: u32, protocol: &Protocol) -> NewSeries {
     NewSeries {
         patient_id: format!("PHANTOM-{}-{subject:03}", args.seed),
-        series_description: protocol.description.to_owned(),
-        manufacturer: protocol.manufacturer.to_owned(),
-        model: protocol.model.to_owned(),
+        description: protocol.description.to_owned(),
         kernel: protocol.kernel.name.to_owned(),
         kvp: protocol.kvp,
         exposure_mas: protocol.exposure_mas,
-        slice_thickness_mm: protocol.slice_thickness_mm,
-        uid_seed: format!("{} {subject} {}", args.seed, protocol.id),
+        thickness_mm: protocol.slice_thickness_mm,
+        number: protocols().iter().position(|known| known.id == protocol.id).map_or(1, |n| n as u32 + 1),
+        uid_seed: format!("phantom {} {subject}", args.seed),
     }
 }
 

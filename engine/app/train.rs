@@ -259,6 +259,6 @@ fn finish(args: &Args, bundle: &Path, library: &Path) -> Result<(), Failure> {
     }
     let name = library.file_name().unwrap_or_default();
     fs::copy(library, args.output.join(name)).map_err(failed)?;
-    isoscan_host::write_manifest(bundle, &args.output)?;
+    isoscan_host::seal_bundle(bundle, &args.output)?;
     Ok(())
 }

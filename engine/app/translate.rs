@@ -78,7 +78,7 @@ pub(crate) fn refuse_existing(output: &Path) -> Result<(), Failure> {
 pub(crate) fn read(path: &Path, modality: Option<Modality>) -> Result<Series, Failure> {
     let series = match modality {
         None => isoscan_io::read(path)?,
-        Some(modality) => isoscan_io::read_as(path, modality, unit_of(modality))?,
+        Some(modality) => isoscan_io::read_as(path, Some(modality), Some(unit_of(modality)))?,
     };
     for warning in &series.warnings {
         note(&format!("{}: {warning}", path.display()));

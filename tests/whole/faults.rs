@@ -41,7 +41,9 @@ fn a_crash_a_hang_and_a_panic_cost_one_row_each() {
     let translated = |subject: &str| {
         features.lines().filter(|line| line.starts_with(subject) && line.contains(",translated,faulty,")).count()
     };
-    for (subject, finished) in [("sub-000", false), ("sub-001", false), ("sub-002", false), ("sub-003", true), ("sub-004", true)] {
+    for (subject, finished) in
+        [("sub-000", false), ("sub-001", false), ("sub-002", false), ("sub-003", true), ("sub-004", true)]
+    {
         assert_eq!(translated(subject) > 0, finished, "{subject}");
     }
 }

@@ -33,10 +33,11 @@ const MARGIN_SLICES: usize = 2;
 pub fn abdomen(seed: u64, subject: u32, grid: &Grid) -> Anatomy {
     let biology = Biology::draw(seed, subject);
     let mut random = keyed(seed, subject, Purpose::Anatomy, 0, 0);
-    let start_mm = table_position(&mut random);
+    let middle_mm = table_position(&mut random);
+    let start_mm = middle_mm - 0.5 * grid.length_mm();
     let (materials, solids) = plan(&biology, &mut random);
     let geometry = truth_geometry(&biology, grid, start_mm);
-    let body = Body { seed, subject, materials, solids, axes: body_axes(&geometry, start_mm + 0.5 * grid.length_mm()) };
+    let body = Body { seed, subject, materials, solids, axes: body_axes(&geometry, middle_mm) };
     let (truth, labels) = body.draw();
     let volume = |voxels: Array3<f32>, modality, unit| {
         Volume::new(voxels, geometry.clone(), modality, unit).expect("the body is drawn on the geometry's axes")
@@ -50,7 +51,7 @@ pub fn abdomen(seed: u64, subject: u32, grid: &Grid) -> Anatomy {
     }
 }
 
-/// Lower face of the scanned range on the table, LPS z in steps of half a millimetre.
+/// Middle of the scanned range on the table, LPS z in steps of half a millimetre.
 fn table_position(random: &mut ChaCha8Rng) -> f64 {
     -0.5 * between(random, 300.0, 900.0).floor()
 }
@@ -147,5 +148,76 @@ impl Body {
         let zs = &self.axes[2];
         let range = [zs[0], *zs.last().expect("every axis has a voxel")];
         RandomField::new(self.seed, self.subject, which, range, width_mm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{LABELS, Tissue, labels_on};
+
+    fn coarse(length_mm: f64) -> Grid {
+        Grid::new([64, 64], 5.0, length_mm).unwrap().with_truth_spacing(2.0, 2.0).unwrap()
+    }
+
+    /// Densities by label.
+    fn densities(anatomy: &Anatomy) -> BTreeMap<i32, Vec<f64>> {
+        let mut by_label: BTreeMap<i32, Vec<f64>> = BTreeMap::new();
+        for (&hu, &label) in anatomy.truth.as_slice().iter().zip(anatomy.labels.as_slice()) {
+            by_label.entry(label as i32).or_default().push(f64::from(hu));
+        }
+        by_label
+    }
+
+    #[test]
+    fn every_subject_has_every_tissue_and_its_lesions() {
+        for subject in 0..16 {
+            let anatomy = abdomen(11, subject, &coarse(60.0));
+            let by_label = densities(&anatomy);
+            for (label, name) in LABELS {
+                let voxels = by_label.get(label).map_or(0, Vec::len);
+                assert!(voxels >= 50, "subject {subject}: {voxels} voxels of {name}");
+            }
+            // At least two balls of about the smallest radius that placing may fall back to.
+            let lesions_mm3 = by_label[&12].len() as f64 * 8.0;
+            assert!(lesions_mm3 > 2.0 * 4.0 / 3.0 * std::f64::consts::PI * 6f64.powi(3), "subject {subject}");
+        }
+    }
+
+    #[test]
+    fn densities_of_a_label_are_those_of_its_tissue() {
+        let anatomy = abdomen(3, 1, &coarse(60.0));
+        let by_label = densities(&anatomy);
+        let b = &anatomy.biology;
+        for (label, Tissue { mean_hu, texture_hu, .. }) in
+            [(2, b.liver), (3, b.spleen), (4, b.muscle), (5, b.fat), (7, b.spine), (11, b.kidney)]
+        {
+            let all = &by_label[&label];
+            let mean = all.iter().sum::<f64>() / all.len() as f64;
+            let deviation = (all.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / all.len() as f64).sqrt();
+            assert!((mean - mean_hu).abs() < 0.25 * texture_hu, "label {label}: mean {mean} for {mean_hu}");
+            assert!((deviation / texture_hu - 1.0).abs() < 0.2, "label {label}: texture {deviation} for {texture_hu}");
+        }
+        assert!(by_label[&0].iter().all(|&hu| hu == -1000.0));
+        assert!(by_label[&14].iter().all(|&hu| hu == -950.0));
+    }
+
+    #[test]
+    fn a_body_is_the_same_in_every_length_that_looks_at_it() {
+        let (short, long) = (abdomen(3, 1, &coarse(20.0)), abdomen(3, 1, &coarse(60.0)));
+        assert_eq!(labels_on(&long, short.labels.geometry()), short.labels);
+        let first = ((short.truth.geometry().origin_mm()[2] - long.truth.geometry().origin_mm()[2]) / 2.0) as usize;
+        let plane = short.truth.voxels().dim().1 * short.truth.voxels().dim().2;
+        assert_eq!(short.truth.as_slice(), &long.truth.as_slice()[first * plane..][..short.truth.as_slice().len()]);
+    }
+
+    #[test]
+    fn labels_on_a_scan_are_the_nearest_of_the_truth() {
+        let anatomy = abdomen(3, 1, &coarse(20.0));
+        assert_eq!(labels_on(&anatomy, anatomy.labels.geometry()), anatomy.labels);
+        let far = Geometry::new([2, 2, 2], [1.0; 3], [900.0; 3], anatomy.labels.geometry().direction()).unwrap();
+        assert!(labels_on(&anatomy, &far).as_slice().iter().all(|&label| label == 0.0));
     }
 }

@@ -17,7 +17,7 @@ pub struct Tissue {
 /// One ball-like lesion of the liver.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Lesion {
-    /// Radius before the surface is roughened, mm.
+    /// Radius before the surface is roughened, mm; less where the liver leaves no room for it.
     pub radius_mm: f64,
     /// Density and texture.
     pub tissue: Tissue,

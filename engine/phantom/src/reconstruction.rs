@@ -5,7 +5,7 @@ use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 
 use crate::Kernel;
-use crate::projection::{Detector, aperture};
+use crate::projection::{Detector, add_interpolated, aperture, knots};
 
 /// Filtered samples per detector element: fine enough that linear interpolation between them costs less than 3 % of
 /// the response at any kernel's cut-off.
@@ -103,18 +103,12 @@ impl Backprojection {
         let center = 0.5 * (self.detector.elements - 1) as f64 * FINENESS as f64;
         let stride = cos * self.pixel_mm * per_mm;
         let last = (filtered.len() - 1) as f64;
+        let samples = knots(filtered);
         for (j, row) in self.sums.chunks_mut(self.columns).enumerate() {
             let y = self.first_mm[1] + j as f64 * self.pixel_mm;
             let start = (self.first_mm[0] * cos + y * sin) * per_mm + center;
-            for (i, sum) in row.iter_mut().enumerate() {
-                let position = start + i as f64 * stride;
-                if position >= 0.0 && position < last {
-                    let index = position as usize;
-                    let fraction = (position - index as f64) as f32;
-                    let (a, b) = (filtered[index], filtered[index + 1]);
-                    *sum += f64::from(a + fraction * (b - a));
-                }
-            }
+            let [begin, end] = columns_between(start, stride, last, row.len());
+            add_interpolated(&samples, start + begin as f64 * stride, stride, &mut row[begin..end]);
         }
     }
 
@@ -123,6 +117,17 @@ impl Backprojection {
         let step_rad = PI / views as f64;
         self.sums.into_iter().map(|sum| sum * step_rad).collect()
     }
+}
+
+/// The columns `begin..end` of `count` whose position `start + i·stride` lies in `0..last`.
+fn columns_between(start: f64, stride: f64, last: f64, count: usize) -> [usize; 2] {
+    if stride.abs() < 1e-9 {
+        return if start >= 0.0 && start < last { [0, count] } else { [0, 0] };
+    }
+    let meets = [-start / stride, (last - start) / stride];
+    let begin = meets[0].min(meets[1]).ceil().clamp(0.0, count as f64);
+    let end = (meets[0].max(meets[1]).floor() + 1.0).clamp(begin, count as f64);
+    [begin as usize, end as usize]
 }
 
 #[cfg(test)]

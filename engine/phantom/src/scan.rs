@@ -170,3 +170,6 @@ fn photons(random: &mut ChaCha8Rng, mean: f64) -> f64 {
     }
     Poisson::new(mean.max(f64::MIN_POSITIVE)).map_or(0.0, |poisson| poisson.sample(random))
 }
+
+#[cfg(test)]
+mod physics;

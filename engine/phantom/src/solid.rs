@@ -34,7 +34,7 @@ impl Shape {
     }
 
     /// A box, low and high corner, that holds the shape with `margin` relative room.
-    fn bounds(&self, margin: f64) -> [[f64; 2]; 3] {
+    pub(crate) fn bounds(&self, margin: f64) -> [[f64; 2]; 3] {
         let around = |center: f64, half: f64| [center - half * margin, center + half * margin];
         match *self {
             Self::Superellipsoid { center, half, .. } => std::array::from_fn(|a| around(center[a], half[a])),
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn painted_solids_have_the_volume_of_their_formula() {
         use std::f64::consts::PI;
-        let center = [1.0, -2.0, 0.5];
+        let center = [1.1, -2.1, 0.6];
         let half = [12.0, 8.0, 10.0];
         let ellipsoid = 4.0 / 3.0 * PI * 12.0 * 8.0 * 10.0;
         let rows = [

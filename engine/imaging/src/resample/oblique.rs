@@ -20,43 +20,57 @@ pub(super) fn evaluate(
     let filtered = (spline || blur.iter().any(|axis| axis.width > 1))
         .then(|| separable::evaluate(source, size, &blur, spline, fill));
     let source = filtered.as_deref().unwrap_or(source);
+    let along = Along { source, size, voxel_from_target, shrink, fill };
     let [nx, ny, nz] = target_size;
     let mut voxels = vec![0.0; nx * ny * nz];
-    voxels.par_chunks_mut(nx).enumerate().for_each(|(row, out)| {
-        let [j, k] = [row % ny, row / ny].map(|index| index as f64);
-        for (i, out) in out.iter_mut().enumerate() {
-            let position = voxel_from_target.apply([i as f64, j, k]);
-            *out = at(source, size, position, interpolation, shrink).unwrap_or(fill);
-        }
+    voxels.par_chunks_mut(nx).enumerate().for_each(|(row, out)| match interpolation {
+        Interpolation::Nearest => along.row::<1>(row % ny, row / ny, interpolation, out),
+        Interpolation::Linear => along.row::<2>(row % ny, row / ny, interpolation, out),
+        Interpolation::BSpline => along.row::<4>(row % ny, row / ny, interpolation, out),
     });
     voxels
 }
 
-/// The interpolated value at a voxel position, or `None` outside.
-#[inline(always)]
-fn at(
-    source: &[f32],
+/// What every row of the target needs.
+struct Along<'a> {
+    source: &'a [f32],
     size: [usize; 3],
-    position: [f64; 3],
-    interpolation: Interpolation,
+    voxel_from_target: &'a Affine3,
     shrink: [f64; 3],
-) -> Option<f32> {
-    if (0..3).any(|a| !taps::is_inside(position[a], size[a], shrink[a])) {
-        return None;
-    }
-    let span = taps::span(interpolation);
-    let kernels: [(i64, [f64; 4]); 3] = std::array::from_fn(|a| taps::kernel(position[a], size[a], interpolation));
-    let place = |a: usize, tap: usize| taps::mirrored(kernels[a].0 + tap as i64, size[a]);
-    let columns: [usize; 4] = std::array::from_fn(|tap| if tap < span { place(0, tap) } else { 0 });
-    let mut sum = 0.0;
-    for c in 0..span {
-        let mut slice = 0.0;
-        for b in 0..span {
-            let row = &source[(place(2, c) * size[1] + place(1, b)) * size[0]..][..size[0]];
-            let line: f64 = (0..span).map(|a| kernels[0].1[a] * f64::from(row[columns[a]])).sum();
-            slice += kernels[1].1[b] * line;
+    fill: f32,
+}
+
+impl Along<'_> {
+    /// Fills one row of the target; `SPAN` is the number of source voxels per axis that `interpolation` reads.
+    fn row<const SPAN: usize>(&self, j: usize, k: usize, interpolation: Interpolation, out: &mut [f32]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            let position = self.voxel_from_target.apply([i as f64, j as f64, k as f64]);
+            let inside = (0..3).all(|a| taps::is_inside(position[a], self.size[a], self.shrink[a]));
+            *out = if inside { self.at::<SPAN>(position, interpolation) } else { self.fill };
         }
-        sum += kernels[2].1[c] * slice;
     }
-    Some(sum as f32)
+
+    /// The value at an inside position.
+    #[inline(always)]
+    fn at<const SPAN: usize>(&self, position: [f64; 3], interpolation: Interpolation) -> f32 {
+        let mut weights = [[0.0f32; SPAN]; 3];
+        let mut places = [[0usize; SPAN]; 3];
+        let strides = [1, self.size[0], self.size[0] * self.size[1]];
+        for a in 0..3 {
+            let (first, kernel) = taps::kernel(position[a], self.size[a], interpolation);
+            for tap in 0..SPAN {
+                weights[a][tap] = kernel[tap] as f32;
+                places[a][tap] = taps::mirrored(first + tap as i64, self.size[a]) * strides[a];
+            }
+        }
+        let mut sum = 0.0;
+        for c in 0..SPAN {
+            for b in 0..SPAN {
+                let start = places[2][c] + places[1][b];
+                let line: f32 = (0..SPAN).map(|a| weights[0][a] * self.source[start + places[0][a]]).sum();
+                sum += weights[2][c] * weights[1][b] * line;
+            }
+        }
+        sum
+    }
 }

@@ -124,8 +124,30 @@ fn combine(rows: &[f32], weights: &[f32], out: &mut [f32]) {
 
 /// `combine` along the row itself: each inside voxel of `out` from its stretch of `row`.
 fn pick(row: &[f32], x: &AxisTaps, out: &mut [f32]) {
-    for i in x.inside.clone() {
-        let window = &row[x.start[i]..][..x.width];
-        out[i] = window.iter().zip(x.weights_of(i)).map(|(v, w)| v * w).sum();
+    match x.width {
+        1 => pick_from::<1>(row, x, out),
+        2 => pick_from::<2>(row, x, out),
+        4 => pick_from::<4>(row, x, out),
+        6 => pick_from::<6>(row, x, out),
+        _ => {
+            for i in x.inside.clone() {
+                let window = &row[x.start[i]..][..x.width];
+                out[i] = window.iter().zip(x.weights_of(i)).map(|(v, w)| v * w).sum();
+            }
+        }
+    }
+}
+
+/// `pick` for a width known to the compiler.
+fn pick_from<const WIDTH: usize>(row: &[f32], x: &AxisTaps, out: &mut [f32]) {
+    let weights = &x.weights.as_chunks::<WIDTH>().0[x.inside.clone()];
+    let taps = x.start[x.inside.clone()].iter().zip(weights);
+    for (out, (&start, weights)) in out[x.inside.clone()].iter_mut().zip(taps) {
+        let window = &row[start..start + WIDTH];
+        let mut sum = window[0] * weights[0];
+        for tap in 1..WIDTH {
+            sum += window[tap] * weights[tap];
+        }
+        *out = sum;
     }
 }

@@ -106,20 +106,29 @@ pub(super) fn kernel(position: f64, size: usize, interpolation: Interpolation) -
     let last = (size - 1) as f64;
     match interpolation {
         // The shift makes a tie that suffers from rounding still a tie.
-        Interpolation::Nearest => ((position + 0.5 + 1e-9).floor().clamp(0.0, last) as i64, [1.0, 0.0, 0.0, 0.0]),
+        Interpolation::Nearest => (floor(position + 0.5 + 1e-9).clamp(0, size as i64 - 1), [1.0, 0.0, 0.0, 0.0]),
         Interpolation::Linear => {
             let clamped = position.clamp(0.0, last);
-            let first = clamped.floor().min((last - 1.0).max(0.0));
-            (first as i64, [1.0 - (clamped - first), clamped - first, 0.0, 0.0])
+            // From the last centre the two voxels are the last two; an axis of one voxel mirrors onto itself.
+            let first = floor(clamped).min((size as i64 - 2).max(0));
+            let part = clamped - first as f64;
+            (first, [1.0 - part, part, 0.0, 0.0])
         }
         Interpolation::BSpline => {
-            let floor = position.floor();
-            let t = position - floor;
+            let floor = floor(position);
+            let t = position - floor as f64;
             let s = 1.0 - t;
             let middle = |u: f64| 2.0 / 3.0 - u * u * (1.0 - u / 2.0);
-            (floor as i64 - 1, [s * s * s / 6.0, middle(t), middle(s), t * t * t / 6.0])
+            (floor - 1, [s * s * s / 6.0, middle(t), middle(s), t * t * t / 6.0])
         }
     }
+}
+
+/// `f64::floor` is a library call on the oldest x86-64 processors; this is not.
+#[inline(always)]
+fn floor(position: f64) -> i64 {
+    let toward_zero = position as i64;
+    toward_zero - i64::from(position < toward_zero as f64)
 }
 
 /// The voxel that `index` mirrors to about the centres of the edge voxels: `2 1 | 0 1 2 | 1 0`.

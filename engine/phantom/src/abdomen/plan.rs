@@ -300,15 +300,15 @@ fn lesions(biology: &Biology, liver: &[Solid; 2], painted: &[Solid], random: &mu
         painted.iter().filter(|s| ![WALL, FAT, VISCERAL_FAT, LIVER, VESSEL].contains(&s.material)).collect();
     let coats: Vec<&Solid> = painted.iter().filter(|s| s.material == VISCERAL_FAT && s.over.contains(&LIVER)).collect();
     let mut placed: Vec<([f64; 3], f64)> = Vec::new();
-    let Shape::Superellipsoid { center, half, .. } = liver[0].shape else { unreachable!("the right lobe is one") };
-    for lesion in &biology.lesions {
+    let mut solids = Vec::new();
+    let [box_x, box_y, _] = liver[0].shape.bounds(1.0);
+    for (lesion, material) in biology.lesions.iter().zip(FIRST_LESION..) {
         let mut radius = lesion.radius_mm;
         for attempt in 0..2000 {
             if attempt % 100 == 99 {
                 radius *= 0.95;
             }
-            let mut at: [f64; 3] = std::array::from_fn(|a| center[a] + between(random, -half[a], half[a]));
-            at[2] = between(random, -20.0, 20.0);
+            let at = [box_x, box_y, [-20.0, 20.0]].map(|[low, high]| between(random, low, high));
             let free = sphere(at, radius + 5.0).all(|p| {
                 liver[0].shape.level(p) < 0.85 && obstacles.iter().chain(&coats).all(|s| s.shape.level(p) > 1.1)
             });
@@ -317,14 +317,12 @@ fn lesions(biology: &Biology, liver: &[Solid; 2], painted: &[Solid], random: &mu
             });
             if free && apart {
                 placed.push((at, radius));
+                solids.push(solid(ellipsoid(at, [radius; 3], 0.0), material, &[LIVER, VESSEL], 0.12));
                 break;
             }
         }
     }
-    (FIRST_LESION..)
-        .zip(placed)
-        .map(|(material, (at, r))| solid(ellipsoid(at, [r, r, r], 0.0), material, &[LIVER, VESSEL], 0.12))
-        .collect()
+    solids
 }
 
 /// Points that stand for a ball: its centre, its six poles and eight diagonals.

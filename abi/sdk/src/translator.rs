@@ -1,0 +1,95 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use isoscan_abi::{Descriptor, Param};
+use serde::Deserialize;
+
+use crate::{Call, Params, PluginError, TensorView, TensorViewMut};
+
+/// An image translation: the one trait of a plugin.
+pub trait Translator: Send + Sized + 'static {
+    /// What the plugin is, takes, gives and can be told. Called once per library; must not fail or depend on anything.
+    fn descriptor() -> Descriptor;
+
+    /// Makes an instance: loads weights from `config.bundle`, sets up `config.threads` threads.
+    ///
+    /// # Errors
+    /// [`PluginError::Failed`] when something of the bundle cannot be read.
+    fn create(config: &Config) -> Result<Self, PluginError>;
+
+    /// Fills `call.output()` from the inputs. Never entered twice at once on one instance. After a panic the door
+    /// drops the instance and makes a new one with the same [`Config`] at the next call.
+    ///
+    /// # Errors
+    /// Any [`PluginError`]; the output is then ignored.
+    fn run(&mut self, call: &mut Call<'_>) -> Result<(), PluginError>;
+}
+
+/// The training side of a plugin: learns weights that [`Translator::create`] loads.
+pub trait Trainer: Send + Sized + 'static {
+    /// Parameters of training, each declared here once; [`TrainConfig::params`] holds their checked values.
+    fn params() -> Vec<Param>;
+
+    /// Starts, or goes on from `config.resume`; gives the trainer and the first step to do (0 when fresh).
+    ///
+    /// # Errors
+    /// [`PluginError::Failed`] when the checkpoint cannot be read, [`PluginError::Invalid`] when it was made with other
+    /// parameters.
+    fn begin(config: &TrainConfig) -> Result<(Self, u64), PluginError>;
+
+    /// One optimisation step on a batch of source and target patches `[batch, channel, z, y, x]`, in the unit that the
+    /// descriptor declares; gives the named losses, all finite.
+    ///
+    /// # Errors
+    /// [`PluginError::Failed`] when the step could not be done.
+    fn step(
+        &mut self,
+        step: u64,
+        source: TensorView<'_>,
+        target: TensorView<'_>,
+    ) -> Result<BTreeMap<String, f64>, PluginError>;
+
+    /// Translates a preview batch with the present weights (averaged ones where the plugin keeps them).
+    ///
+    /// # Errors
+    /// [`PluginError::Failed`] when the batch could not be translated.
+    fn translate(&mut self, source: TensorView<'_>, output: TensorViewMut<'_>) -> Result<(), PluginError>;
+
+    /// Writes `weights/` (what `create` loads) and, when `checkpoint`, `checkpoint/` (what `begin` resumes from) into
+    /// the existing folder `dir`.
+    ///
+    /// # Errors
+    /// [`PluginError::Failed`] when a file cannot be written.
+    fn save(&mut self, dir: &Path, checkpoint: bool) -> Result<(), PluginError>;
+}
+
+/// What an instance is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Config {
+    /// The plugin's own folder, absolute.
+    pub bundle: PathBuf,
+    /// Threads that the instance may use, at least 1.
+    #[serde(default = "one_thread")]
+    pub threads: usize,
+}
+
+/// What a training session is made from.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TrainConfig {
+    /// Values of [`Trainer::params`], checked, defaults filled in.
+    pub params: Params,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Threads that the session may use, at least 1.
+    pub threads: usize,
+    /// Steps of the whole training, those before a resume included.
+    pub steps: u64,
+    /// The `checkpoint/` folder that an earlier [`Trainer::save`] wrote.
+    pub resume: Option<PathBuf>,
+}
+
+fn one_thread() -> usize {
+    1
+}

@@ -1,0 +1,255 @@
+use std::{fmt, path::PathBuf, time::Duration};
+
+use crate::Party;
+
+/// Which plugin a [`Fault`] speaks of, and on what work.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Plugin id.
+    pub plugin: String,
+    /// Plugin version; empty as long as a bare library has not been asked.
+    pub version: String,
+    /// The caller's name of the work; empty while a plugin is opened.
+    pub job: String,
+}
+
+/// What went wrong with a plugin. The engine goes on, and the next call gets a fresh worker where one was lost.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The plugin was not taken into service.
+    #[error("{origin}: refused when {step}: {reason}; {party} must act")]
+    Rejected {
+        /// Which plugin.
+        origin: Box<Origin>,
+        /// The step that failed.
+        step: Step,
+        /// Who can put it right.
+        party: Party,
+        /// What was expected and found.
+        reason: String,
+    },
+    /// The plugin returned an error.
+    #[error("{origin}: {message} (status {code})")]
+    Plugin {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+        /// One of the contract's `STATUS_*` codes.
+        code: i32,
+        /// The plugin's own words.
+        message: String,
+    },
+    /// The plugin panicked and its safe side caught it.
+    #[error("{origin}: {message}")]
+    Panicked {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+        /// The words of its safe side, such as `the plugin panicked: index out of bounds`.
+        message: String,
+    },
+    /// The plugin's process died.
+    #[error("{origin}: crashed with {death}{}", last_line(last_words))]
+    Crashed {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+        /// How it died.
+        death: Death,
+        /// The last lines that the process printed, oldest first.
+        last_words: Vec<String>,
+    },
+    /// The plugin gave no answer in time, and its process was killed.
+    #[error("{origin}: no answer within {} s, stopped", limit.as_secs_f64())]
+    Deadline {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+        /// The time it had.
+        limit: Duration,
+    },
+    /// The caller cancelled.
+    #[error("{origin}: cancelled")]
+    Cancelled {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+    },
+    /// The plugin's process sent something that the protocol does not allow, and was killed.
+    #[error("{origin}: its process broke the protocol: {breach}")]
+    Protocol {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+        /// What was expected and found.
+        breach: String,
+    },
+    /// Voxels of the output are NaN or infinite although the inputs are finite.
+    #[error("{origin}: {count} output voxels are not finite numbers")]
+    Output {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+        /// Number of such voxels.
+        count: usize,
+    },
+    /// The plugin wrote beside its output tensor, but not far enough to crash.
+    #[error("{origin}: wrote outside its output tensor")]
+    Outside {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+    },
+    /// The request does not fit the plugin's declaration or the limits of a call.
+    #[error("{origin}: {reason}")]
+    Request {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+        /// What was expected and found.
+        reason: String,
+    },
+    /// Shared memory could not be had.
+    #[error("{origin}: cannot share {bytes} bytes of memory: {reason}")]
+    Memory {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+        /// Bytes asked for.
+        bytes: usize,
+        /// The system's words.
+        reason: String,
+    },
+    /// The worker program could not be started or is not one.
+    #[error("{origin}: no worker process from {}: {reason}", program.display())]
+    Worker {
+        /// Which plugin.
+        origin: Box<Origin>,
+        /// [`Options::worker_program`](crate::Options::worker_program).
+        program: PathBuf,
+        /// What happened instead.
+        reason: String,
+    },
+}
+
+/// The steps by which a plugin comes into service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// The dynamic linker opens the library.
+    Open,
+    /// The entry symbol, its magic, versions and layout hash are compared.
+    Entry,
+    /// The types of a Rust plugin are compared field by field.
+    Layout,
+    /// The descriptor is read and checked.
+    Describe,
+    /// An instance or training session is made.
+    Create,
+}
+
+/// How a plugin's process died.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Death {
+    /// By a signal.
+    Signal {
+        /// `SIGSEGV`, `SIGABRT`, ...
+        signal: String,
+        /// Memory address that was touched, where the signal has one.
+        address: Option<u64>,
+        /// Offset of the instruction in the plugin's library, where it lies there: what `addr2line` takes.
+        offset: Option<u64>,
+    },
+    /// It ended by itself.
+    Exit {
+        /// Exit status.
+        code: i32,
+    },
+}
+
+impl Fault {
+    /// Which plugin, version and job.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Self::Rejected { origin, .. }
+            | Self::Plugin { origin, .. }
+            | Self::Panicked { origin, .. }
+            | Self::Crashed { origin, .. }
+            | Self::Deadline { origin, .. }
+            | Self::Cancelled { origin }
+            | Self::Protocol { origin, .. }
+            | Self::Output { origin, .. }
+            | Self::Outside { origin }
+            | Self::Request { origin, .. }
+            | Self::Memory { origin, .. }
+            | Self::Worker { origin, .. } => origin,
+        }
+    }
+
+    /// One word for scripts and tables: `crashed`, `deadline`, ...
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Rejected { .. } => "rejected",
+            Self::Plugin { .. } => "plugin",
+            Self::Panicked { .. } => "panicked",
+            Self::Crashed { .. } => "crashed",
+            Self::Deadline { .. } => "deadline",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Protocol { .. } => "protocol",
+            Self::Output { .. } => "output",
+            Self::Outside { .. } => "outside",
+            Self::Request { .. } => "request",
+            Self::Memory { .. } => "memory",
+            Self::Worker { .. } => "worker",
+        }
+    }
+}
+
+impl Origin {
+    pub(crate) fn boxed(&self) -> Box<Self> {
+        Box::new(self.clone())
+    }
+}
+
+impl Step {
+    pub(crate) const ALL: [Self; 5] = [Self::Open, Self::Entry, Self::Layout, Self::Describe, Self::Create];
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "plugin {}", self.plugin)?;
+        if !self.version.is_empty() {
+            write!(f, " {}", self.version)?;
+        }
+        if !self.job.is_empty() {
+            write!(f, ", job {}", self.job)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "opening its library",
+            Self::Entry => "comparing its entry",
+            Self::Layout => "comparing its types",
+            Self::Describe => "reading its descriptor",
+            Self::Create => "starting it",
+        })
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal { signal, address, offset } => {
+                f.write_str(signal)?;
+                if let Some(address) = address {
+                    write!(f, " at address {address:#x}")?;
+                }
+                if let Some(offset) = offset {
+                    write!(f, ", library offset {offset:#x}")?;
+                }
+                Ok(())
+            }
+            Self::Exit { code } => write!(f, "exit status {code}"),
+        }
+    }
+}
+
+fn last_line(last_words: &[String]) -> String {
+    last_words.last().map(|line| format!("; last line: {line}")).unwrap_or_default()
+}

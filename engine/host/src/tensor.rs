@@ -1,0 +1,140 @@
+use std::{
+    ops::{Deref, DerefMut},
+    slice,
+    sync::Arc,
+};
+
+use crate::{
+    Fault, Origin,
+    memory::{BufferPool, Mapping, Region, Use},
+};
+
+/// Alignment of the first voxel in bytes, as the contract promises.
+const ALIGN: usize = 64;
+
+/// A tensor `[batch, channel, z, y, x]` of f32, x fastest, in memory that workers see without a copy.
+///
+/// It is moved into a call and comes back from it, so nobody can touch it meanwhile. Dropped, its memory goes back to
+/// the plugin's pool. A write one element past its end hits a guard page when the size is a multiple of 64 bytes.
+pub struct TensorBuf {
+    region: Arc<Region>,
+    shape: [usize; 5],
+    pool: Arc<BufferPool>,
+    reusable: bool,
+}
+
+/// Where a tensor lies in its mapping: at the end, so that overruns meet the guard page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// Bytes before the first voxel.
+    pub(crate) before: usize,
+    /// Number of voxels.
+    pub(crate) voxels: usize,
+    /// Bytes behind the last voxel.
+    pub(crate) after: usize,
+}
+
+impl TensorBuf {
+    pub(crate) fn take(
+        pool: &Arc<BufferPool>,
+        shape: [usize; 5],
+        purpose: Use,
+        origin: &Origin,
+    ) -> Result<Self, Fault> {
+        let Some(bytes) = byte_len(shape) else {
+            let reason = format!("expected a tensor shape of five numbers above 0, found {shape:?}");
+            return Err(Fault::Request { origin: origin.boxed(), reason });
+        };
+        let memory = |e: rustix::io::Errno| Fault::Memory { origin: origin.boxed(), bytes, reason: e.to_string() };
+        let region = pool.take(bytes, purpose).map_err(memory)?;
+        Ok(Self { region, shape, pool: Arc::clone(pool), reusable: true })
+    }
+
+    /// Batch, channel, z, y, x.
+    pub fn shape(&self) -> [usize; 5] {
+        self.shape
+    }
+
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// First voxel, for the plugin.
+    pub(crate) fn data(&self) -> *mut f32 {
+        self.region.map.start().wrapping_add(self.placement().before).cast()
+    }
+
+    /// Zeroes the voxels and the bytes around them.
+    pub(crate) fn clear(&mut self) {
+        // SAFETY: the mapping is writable, lives as long as `self`, and `&mut self` excludes every other user here.
+        unsafe { self.region.map.start().write_bytes(0, self.region.map.len()) };
+    }
+
+    /// True when the bytes around the voxels are as [`TensorBuf::clear`] left them.
+    pub(crate) fn surroundings_are_clear(&self) -> bool {
+        let place = self.placement();
+        let start = self.region.map.start();
+        let end = start.wrapping_add(self.region.map.len() - place.after);
+        // SAFETY: both ranges lie inside the mapping, which lives as long as `self`.
+        let (before, after) =
+            unsafe { (slice::from_raw_parts(start, place.before), slice::from_raw_parts(end, place.after)) };
+        before.iter().chain(after).all(|&byte| byte == 0)
+    }
+
+    /// Keeps the memory out of the pool: a process that is not known to be dead may still write to it.
+    pub(crate) fn retire(mut self) {
+        self.reusable = false;
+    }
+
+    fn placement(&self) -> Placement {
+        let voxels = self.shape.iter().product();
+        // A shape that does not fit its region cannot be built: `take` sized the region from it.
+        Placement::of(voxels, &self.region.map).unwrap_or(Placement { before: 0, voxels: 0, after: 0 })
+    }
+}
+
+impl Placement {
+    /// Where `voxels` lie in `map`, or `None` when they do not fit.
+    pub(crate) fn of(voxels: usize, map: &Mapping) -> Option<Self> {
+        let bytes = voxels.checked_mul(size_of::<f32>())?;
+        let before = map.len().checked_sub(bytes.checked_next_multiple_of(ALIGN)?)?;
+        Some(Self { before, voxels, after: map.len() - before - bytes })
+    }
+}
+
+impl Deref for TensorBuf {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: the placement lies inside the mapping, which is readable and lives as long as `self`; it is aligned to
+        // 64 bytes, and every bit pattern is an f32.
+        unsafe { slice::from_raw_parts(self.data(), self.placement().voxels) }
+    }
+}
+
+impl DerefMut for TensorBuf {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as for `deref`; the region is in no other `TensorBuf`, so `&mut self` is the only reference here.
+        unsafe { slice::from_raw_parts_mut(self.data(), self.placement().voxels) }
+    }
+}
+
+impl Drop for TensorBuf {
+    fn drop(&mut self) {
+        if self.reusable {
+            self.pool.give(Arc::clone(&self.region));
+        }
+    }
+}
+
+impl std::fmt::Debug for TensorBuf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TensorBuf").field("shape", &self.shape).finish_non_exhaustive()
+    }
+}
+
+/// Bytes of a tensor, or `None` when it is empty or larger than memory can be.
+pub(crate) fn byte_len(shape: [usize; 5]) -> Option<usize> {
+    let bytes = shape.iter().try_fold(size_of::<f32>(), |n, &extent| n.checked_mul(extent))?;
+    (bytes > 0 && bytes <= isize::MAX as usize / 2).then_some(bytes)
+}

@@ -1,0 +1,232 @@
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dicom_core::Tag;
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
+use dicom_object::mem::InMemElement;
+use dicom_transfer_syntax_registry::entries;
+use flate2::read::DeflateDecoder;
+use isoscan_imaging::Modality;
+use rayon::prelude::*;
+
+use super::attributes::{numbers, text, texts, whole};
+use super::scan::{self, BIG_ENDIAN, Encoding, PixelElement, Scan, Stop};
+use crate::Error;
+
+/// One DICOM file: its header without private attributes, and where its pixels lie.
+#[derive(Debug, Clone)]
+pub(crate) struct Slice {
+    pub(crate) path: PathBuf,
+    pub(crate) object: InMemDicomObject,
+    /// Transfer syntax UID.
+    pub(crate) syntax: String,
+    pub(crate) pixels: Option<PixelElement>,
+    /// The whole unpacked file, when its data set was deflated.
+    pub(crate) unpacked: Option<Arc<Vec<u8>>>,
+    pub(crate) sop_instance: String,
+    pub(crate) series: String,
+    pub(crate) instance_number: Option<i32>,
+    /// Rows and columns, 0 when absent.
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// Image Orientation (Patient): direction of rows (x), then of columns (y).
+    pub(crate) orientation: Option<[[f64; 3]; 2]>,
+    /// Image Position (Patient), LPS mm.
+    pub(crate) position: Option<[f64; 3]>,
+    /// Distance of rows (y), then of columns (x), mm.
+    pub(crate) pixel_spacing: Option<[f64; 2]>,
+}
+
+impl Slice {
+    /// Parses everything before the pixel data; reads no more of the file than that.
+    pub(crate) fn read_header(path: &Path) -> Result<Self, Error> {
+        let parsed = Bytes::locate(path)?;
+        let object = parse(parsed.header(), parsed.encoding, path)?;
+        let [series, sop_instance] =
+            [tags::SERIES_INSTANCE_UID, tags::SOP_INSTANCE_UID].map(|tag| text(&object, tag).unwrap_or_default());
+        let orientation =
+            numbers::<6>(&object, tags::IMAGE_ORIENTATION_PATIENT).map(|[a, b, c, d, e, f]| [[a, b, c], [d, e, f]]);
+        Ok(Self {
+            path: path.to_owned(),
+            syntax: parsed.syntax,
+            pixels: parsed.scan.pixels,
+            unpacked: parsed.deflated.then(|| Arc::new(parsed.bytes)),
+            sop_instance,
+            series,
+            instance_number: whole(&object, tags::INSTANCE_NUMBER),
+            rows: whole(&object, tags::ROWS).unwrap_or(0),
+            columns: whole(&object, tags::COLUMNS).unwrap_or(0),
+            orientation,
+            position: numbers(&object, tags::IMAGE_POSITION_PATIENT),
+            pixel_spacing: pixel_spacing(&object),
+            object,
+        })
+    }
+
+    /// Whether the file holds pixels at all; reports, structure sets and the like do not.
+    pub(crate) fn is_image(&self) -> bool {
+        self.pixels.is_some() && self.rows > 0 && self.columns > 0
+    }
+
+    pub(crate) fn modality(&self) -> Modality {
+        match text(&self.object, tags::MODALITY).as_deref() {
+            Some("CT") => Modality::Ct,
+            Some("MR") => Modality::Mr,
+            Some("PT") => Modality::Pt,
+            Some("CR") => Modality::Cr,
+            Some("DX") => Modality::Dx,
+            Some("SEG") => Modality::Seg,
+            _ => Modality::Ot,
+        }
+    }
+
+    pub(crate) fn frames(&self) -> usize {
+        whole(&self.object, tags::NUMBER_OF_FRAMES).unwrap_or(1).max(1)
+    }
+
+    pub(crate) fn image_type(&self) -> Vec<String> {
+        texts(&self.object, tags::IMAGE_TYPE)
+    }
+
+    pub(crate) fn malformed(&self, field: &'static str, expected: &'static str, found: impl ToString) -> Error {
+        Error::Malformed { field, expected, found: found.to_string(), path: self.path.clone() }
+    }
+
+    pub(crate) fn unsupported(&self, what: impl Into<String>) -> Error {
+        Error::Unsupported { what: what.into(), path: self.path.clone() }
+    }
+}
+
+/// Reads headers in parallel; the answers stand in the order of the paths.
+pub(crate) fn read_headers(paths: &[PathBuf]) -> Vec<Result<Slice, Error>> {
+    paths.par_iter().map(|path| Slice::read_header(path)).collect()
+}
+
+/// Distance of pixels in the patient, else at the detector.
+fn pixel_spacing(object: &InMemDicomObject) -> Option<[f64; 2]> {
+    [tags::PIXEL_SPACING, tags::IMAGER_PIXEL_SPACING, tags::NOMINAL_SCANNED_PIXEL_SPACING]
+        .into_iter()
+        .find_map(|tag| numbers(object, tag))
+        .filter(|spacing: &[f64; 2]| spacing.iter().all(|&s| s > 0.0))
+}
+
+/// The checked bytes of a file from its start to at least the end of its header.
+struct Bytes {
+    bytes: Vec<u8>,
+    scan: Scan,
+    encoding: Encoding,
+    syntax: String,
+    deflated: bool,
+}
+
+impl Bytes {
+    fn header(&self) -> &[u8] {
+        let Range { start, end } = self.scan.header;
+        &self.bytes[start..end]
+    }
+
+    fn locate(path: &Path) -> Result<Self, Error> {
+        const FIRST: usize = 1 << 14;
+        let failed = |source| Error::Io { action: "read", path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(failed)?;
+        let file_length = file.metadata().map_err(failed)?.len();
+        let mut bytes = Vec::new();
+        let mut wanted = FIRST;
+        loop {
+            let missing = wanted.saturating_sub(bytes.len()) as u64;
+            Read::by_ref(&mut file).take(missing).read_to_end(&mut bytes).map_err(failed)?;
+            match Self::scan(&bytes, file_length) {
+                Ok((_, syntax, _)) if syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => {
+                    file.read_to_end(&mut bytes).map_err(failed)?;
+                    return Self::inflate(&bytes, path);
+                }
+                Ok((encoding, syntax, scan)) => return Ok(Self { bytes, scan, encoding, syntax, deflated: false }),
+                Err(Stop::NeedsMore(needed)) if (bytes.len() as u64) < file_length => {
+                    wanted = needed.max(2 * bytes.len()).min(usize::try_from(file_length).unwrap_or(usize::MAX));
+                }
+                Err(stop) => return Err(stopped(stop, file_length, path)),
+            }
+        }
+    }
+
+    fn scan(bytes: &[u8], file_length: u64) -> Result<(Encoding, String, Scan), Stop> {
+        let (start, syntax) = scan::meta(bytes, file_length)?;
+        let encoding = match syntax.as_str() {
+            uids::IMPLICIT_VR_LITTLE_ENDIAN => Encoding::ImplicitLittle,
+            BIG_ENDIAN => Encoding::ExplicitBig,
+            uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => {
+                return Ok((Encoding::ExplicitLittle, syntax, Scan { header: start..start, pixels: None }));
+            }
+            _ => Encoding::ExplicitLittle,
+        };
+        let scan = scan::dataset(bytes, file_length, start, encoding)?;
+        Ok((encoding, syntax, scan))
+    }
+
+    /// Replaces the deflated data set behind the meta group by its content, bounded against files made to explode.
+    fn inflate(packed: &[u8], path: &Path) -> Result<Self, Error> {
+        const MOST_TIMES: u64 = 1032;
+        const MOST: u64 = 1 << 31;
+        let (start, _) =
+            scan::meta(packed, packed.len() as u64).map_err(|stop| stopped(stop, packed.len() as u64, path))?;
+        let mut bytes = packed[..start].to_vec();
+        let limit = ((packed.len() - start) as u64 * MOST_TIMES).min(MOST);
+        DeflateDecoder::new(&packed[start..]).take(limit).read_to_end(&mut bytes).map_err(|e| Error::Decode {
+            syntax: uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.to_owned(),
+            reason: e.to_string(),
+            path: path.to_owned(),
+        })?;
+        let length = bytes.len() as u64;
+        let encoding = Encoding::ExplicitLittle;
+        let scan = scan::dataset(&bytes, length, start, encoding).map_err(|stop| stopped(stop, length, path))?;
+        let syntax = uids::EXPLICIT_VR_LITTLE_ENDIAN.to_owned();
+        Ok(Self { bytes, scan, encoding, syntax, deflated: true })
+    }
+}
+
+fn stopped(stop: Stop, file_length: u64, path: &Path) -> Error {
+    let path = path.to_owned();
+    match stop {
+        Stop::NotDicom => Error::NotAnImage { path },
+        Stop::Broken(found) => {
+            Error::Malformed { field: "data set", expected: "well-formed elements", found: found.to_owned(), path }
+        }
+        Stop::PastEnd { expected } => Error::Truncated { what: "DICOM file", expected, found: file_length, path },
+        Stop::NeedsMore(expected) => {
+            Error::Truncated { what: "DICOM file", expected: expected as u64, found: file_length, path }
+        }
+    }
+}
+
+fn parse(header: &[u8], encoding: Encoding, path: &Path) -> Result<InMemDicomObject, Error> {
+    let malformed = |found: String| Error::Malformed {
+        field: "data set",
+        expected: "well-formed elements",
+        found,
+        path: path.to_owned(),
+    };
+    let syntax = match encoding {
+        Encoding::ImplicitLittle => entries::IMPLICIT_VR_LITTLE_ENDIAN.erased(),
+        Encoding::ExplicitLittle => entries::EXPLICIT_VR_LITTLE_ENDIAN.erased(),
+        Encoding::ExplicitBig => entries::EXPLICIT_VR_BIG_ENDIAN.erased(),
+    };
+    // The parser's own panics on unforeseen bytes must cost this file only.
+    let parsed = catch_unwind(AssertUnwindSafe(|| InMemDicomObject::read_dataset_with_ts(header, &syntax)));
+    let mut object = match parsed {
+        Ok(Ok(object)) => object,
+        Ok(Err(error)) => return Err(malformed(error.to_string())),
+        Err(_) => return Err(malformed("bytes that stop the parser".to_owned())),
+    };
+    object.retain(|element: &InMemElement| is_standard(element.header().tag));
+    Ok(object)
+}
+
+/// Neither private nor a group length.
+fn is_standard(tag: Tag) -> bool {
+    tag.group() % 2 == 0 && tag.element() != 0
+}

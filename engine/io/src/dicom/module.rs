@@ -1,0 +1,197 @@
+//! Attributes that an object must have whatever it was made from, and series made from nothing.
+
+use std::path::{Path, PathBuf};
+
+use dicom_core::VR;
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
+use isoscan_imaging::{Modality, Unit, Volume};
+
+use super::attributes::{put, put_decimals, put_empty, text};
+use super::encode::plan;
+use super::publish::{self, Written};
+use super::uid::uid;
+use crate::Error;
+use crate::provenance::sha256;
+
+/// What a series made from nothing says of itself. It is the image of a phantom: no patient, no date.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewSeries {
+    /// Patient ID and name, such as `PHANTOM-01`.
+    pub patient_id: String,
+    /// Series Description; 64 characters are kept.
+    pub description: String,
+    /// Convolution Kernel.
+    pub kernel: String,
+    /// Peak voltage, kV.
+    pub kvp: f64,
+    /// Exposure, mAs.
+    pub exposure_mas: f64,
+    /// Slice thickness, mm.
+    pub thickness_mm: f64,
+    /// Series Number.
+    pub number: u32,
+    /// The study's UIDs follow from this text, the series' also from the description and the voxels: series with the same
+    /// seed share one study and one frame of reference.
+    pub uid_seed: String,
+}
+
+/// Writes the CT image of a phantom as a folder of slices, `00001.dcm` onwards, whole or not at all: original images,
+/// marked as synthetic data. Gives the files in slice order. The same input gives the same bytes.
+///
+/// # Errors
+/// [`Error::NotWritable`] for anything but CT in HU, [`Error::NotFinite`], [`Error::OutputExists`], [`Error::Io`].
+pub fn write_dicom_new(dir: &Path, volume: &Volume, new: &NewSeries) -> Result<Vec<PathBuf>, Error> {
+    if (volume.modality(), volume.unit()) != (Modality::Ct, Unit::Hounsfield) {
+        return Err(Error::NotWritable { modality: volume.modality(), unit: volume.unit(), path: dir.to_owned() });
+    }
+    let plan = plan(volume, None, dir)?;
+    let content = publish::content_hashes(volume, &plan);
+    let mut object = fresh_study(&new.patient_id, &new.uid_seed);
+    complete(&mut object, Modality::Ct);
+    let series = uid(&["series", &new.uid_seed, &new.description, &content.join("")]);
+    put(&mut object, tags::SERIES_INSTANCE_UID, VR::UI, series.clone());
+    put(&mut object, tags::SERIES_NUMBER, VR::IS, new.number.to_string());
+    put(&mut object, tags::SERIES_DESCRIPTION, VR::LO, publish::ascii(&new.description, 64));
+    put(&mut object, tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\AXIAL");
+    put(&mut object, tags::SYNTHETIC_DATA, VR::CS, "YES");
+    put(&mut object, tags::CONTENT_QUALIFICATION, VR::CS, "RESEARCH");
+    put(&mut object, tags::MANUFACTURER_MODEL_NAME, VR::LO, "Isoscan phantom");
+    put(&mut object, tags::CONVOLUTION_KERNEL, VR::SH, publish::ascii(&new.kernel, 16));
+    put_decimals(&mut object, tags::KVP, &[new.kvp]);
+    put(&mut object, tags::EXPOSURE, VR::IS, format!("{:.0}", new.exposure_mas));
+    put_decimals(&mut object, tags::SLICE_THICKNESS, &[new.thickness_mm]);
+    put(&mut object, tags::PATIENT_POSITION, VR::CS, "HFS");
+    put_decimals(&mut object, tags::WINDOW_CENTER, &[40.0]);
+    put_decimals(&mut object, tags::WINDOW_WIDTH, &[400.0]);
+    publish::write_slices(dir, volume, &plan, |k| {
+        let mut object = object.clone();
+        put(&mut object, tags::SOP_INSTANCE_UID, VR::UI, uid(&["image", &series, &k.to_string(), &content[k]]));
+        publish::put_grid(&mut object, volume, k);
+        Written { object, padding: None }
+    })
+}
+
+/// Patient, study and frame of reference of nobody. The patient is named by `patient_id`, the UIDs follow from `seed`.
+pub(crate) fn fresh_study(patient_id: &str, seed: &str) -> InMemDicomObject {
+    let mut object = InMemDicomObject::new_empty();
+    let id = publish::ascii(patient_id, 64);
+    put(&mut object, tags::PATIENT_NAME, VR::PN, id.clone());
+    put(&mut object, tags::PATIENT_ID, VR::LO, id);
+    put(&mut object, tags::STUDY_INSTANCE_UID, VR::UI, uid(&["study", seed]));
+    put(&mut object, tags::FRAME_OF_REFERENCE_UID, VR::UI, uid(&["frame of reference", seed]));
+    object
+}
+
+/// Name of a patient who is not known: the start of a digest of the image that came without one.
+pub(crate) fn anonymous(seed: &str) -> String {
+    format!("ANON-{}", &sha256(seed.as_bytes())[..12].to_uppercase())
+}
+
+/// The image class for content of a modality; `None` when no class can be filled from a volume alone.
+pub(crate) fn sop_class(modality: Modality) -> Option<&'static str> {
+    match modality {
+        Modality::Ct => Some(uids::CT_IMAGE_STORAGE),
+        Modality::Mr => Some(uids::MR_IMAGE_STORAGE),
+        Modality::Pt => Some(uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE),
+        Modality::Cr => Some(uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE),
+        Modality::Dx | Modality::Seg | Modality::Ot => None,
+    }
+}
+
+/// Adds what the image class of `modality` requires and the object does not have: type 2 attributes empty, type 1 with the
+/// value that says the least.
+pub(crate) fn complete(object: &mut InMemDicomObject, modality: Modality) {
+    let empty = [
+        (tags::STUDY_DATE, VR::DA),
+        (tags::STUDY_TIME, VR::TM),
+        (tags::ACCESSION_NUMBER, VR::SH),
+        (tags::MANUFACTURER, VR::LO),
+        (tags::REFERRING_PHYSICIAN_NAME, VR::PN),
+        (tags::PATIENT_NAME, VR::PN),
+        (tags::PATIENT_ID, VR::LO),
+        (tags::PATIENT_BIRTH_DATE, VR::DA),
+        (tags::PATIENT_SEX, VR::CS),
+        (tags::STUDY_ID, VR::SH),
+        (tags::SERIES_NUMBER, VR::IS),
+    ];
+    empty.into_iter().for_each(|(tag, vr)| or_empty(object, tag, vr));
+    if let Some(class) = sop_class(modality) {
+        or_put(object, tags::SOP_CLASS_UID, VR::UI, class);
+    }
+    put(object, tags::MODALITY, VR::CS, modality.to_string());
+    match modality {
+        Modality::Ct => {
+            or_empty(object, tags::KVP, VR::DS);
+            or_empty(object, tags::ACQUISITION_NUMBER, VR::IS);
+        }
+        Modality::Mr => {
+            // Research mode: nothing is known of the sequence.
+            or_put(object, tags::SCANNING_SEQUENCE, VR::CS, "RM");
+            or_put(object, tags::SEQUENCE_VARIANT, VR::CS, "NONE");
+            let empty = [
+                (tags::SCAN_OPTIONS, VR::CS),
+                (tags::MR_ACQUISITION_TYPE, VR::CS),
+                (tags::REPETITION_TIME, VR::DS),
+                (tags::ECHO_TIME, VR::DS),
+                (tags::ECHO_TRAIN_LENGTH, VR::IS),
+            ];
+            empty.into_iter().for_each(|(tag, vr)| or_empty(object, tag, vr));
+        }
+        Modality::Pt => complete_pet(object),
+        Modality::Cr => {
+            or_empty(object, tags::BODY_PART_EXAMINED, VR::CS);
+            or_empty(object, tags::VIEW_POSITION, VR::CS);
+            or_empty(object, tags::PATIENT_ORIENTATION, VR::CS);
+        }
+        Modality::Dx | Modality::Seg | Modality::Ot => {}
+    }
+    if !is_projection(modality) {
+        or_empty(object, tags::POSITION_REFERENCE_INDICATOR, VR::LO);
+        or_empty(object, tags::PATIENT_POSITION, VR::CS);
+        or_empty(object, tags::SLICE_THICKNESS, VR::DS);
+    }
+}
+
+/// Radiographs have no position in the patient.
+pub(crate) fn is_projection(modality: Modality) -> bool {
+    matches!(modality, Modality::Cr | Modality::Dx)
+}
+
+/// PET demands a series date; the study's stands in, and where there is none the first day that the format knows of.
+fn complete_pet(object: &mut InMemDicomObject) {
+    let date = text(object, tags::STUDY_DATE).unwrap_or_else(|| "19000101".to_owned());
+    let time = text(object, tags::STUDY_TIME).unwrap_or_else(|| "000000".to_owned());
+    for (tag, vr, value) in [
+        (tags::SERIES_DATE, VR::DA, date.as_str()),
+        (tags::SERIES_TIME, VR::TM, time.as_str()),
+        (tags::COUNTS_SOURCE, VR::CS, "EMISSION"),
+        (tags::SERIES_TYPE, VR::CS, "STATIC\\IMAGE"),
+        (tags::DECAY_CORRECTION, VR::CS, "NONE"),
+        (tags::FRAME_REFERENCE_TIME, VR::DS, "0"),
+        (tags::ACTUAL_FRAME_DURATION, VR::IS, "0"),
+    ] {
+        or_put(object, tag, vr, value);
+    }
+    for (tag, vr) in [
+        (tags::CORRECTED_IMAGE, VR::CS),
+        (tags::COLLIMATOR_TYPE, VR::CS),
+        (tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE, VR::SQ),
+        (tags::ACQUISITION_DATE, VR::DA),
+        (tags::ACQUISITION_TIME, VR::TM),
+    ] {
+        or_empty(object, tag, vr);
+    }
+}
+
+fn or_empty(object: &mut InMemDicomObject, tag: dicom_core::Tag, vr: VR) {
+    if object.get(tag).is_none() {
+        put_empty(object, tag, vr);
+    }
+}
+
+fn or_put(object: &mut InMemDicomObject, tag: dicom_core::Tag, vr: VR, value: &str) {
+    if text(object, tag).is_none() {
+        put(object, tag, vr, value);
+    }
+}

@@ -1,0 +1,172 @@
+//! What derived and new series have in common: grid and pixel attributes, hashes, files.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use dicom_core::value::C;
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use isoscan_imaging::{Modality, Unit, Volume};
+use rayon::prelude::*;
+
+use super::attributes::{decimal, put, put_decimals, put_u16, text};
+use super::encode::{Plan, encode, stored_range, stored_value};
+use super::module::is_projection;
+use super::pixels::SampleFormat;
+use super::uid::uid;
+use crate::provenance::sha256;
+use crate::publish::write_synced;
+use crate::{Error, publish_folder};
+
+/// One object before its pixels are put in.
+pub(crate) struct Written {
+    pub(crate) object: InMemDicomObject,
+    /// Intensity that the source marks as padding.
+    pub(crate) padding: Option<f32>,
+}
+
+/// SHA-256 of the pixel bytes and grid of each slice.
+pub(crate) fn content_hashes(volume: &Volume, plan: &Plan) -> Vec<String> {
+    let grid = format!("{:?} {} {}", volume.geometry(), volume.modality(), volume.unit());
+    planes(volume)
+        .enumerate()
+        .map(|(k, plane)| {
+            let format = plan.format(k);
+            let mut bytes = encode(format, plane);
+            bytes.extend_from_slice(format!("{grid} {} {} {k}", format.slope, format.intercept).as_bytes());
+            sha256(&bytes)
+        })
+        .collect()
+}
+
+/// Writes one file per slice into a folder that appears whole or not at all.
+pub(crate) fn write_slices(
+    dir: &Path,
+    volume: &Volume,
+    plan: &Plan,
+    object: impl Fn(usize) -> Written + Sync,
+) -> Result<Vec<PathBuf>, Error> {
+    let planes: Vec<&[f32]> = planes(volume).collect();
+    let name = |k: usize| format!("{:05}.dcm", k + 1);
+    publish_folder(dir, |unfinished| {
+        planes
+            .par_iter()
+            .enumerate()
+            .map(|(k, plane)| {
+                let Written { mut object, padding } = object(k);
+                put(&mut object, tags::INSTANCE_NUMBER, VR::IS, (k + 1).to_string());
+                put_pixels(&mut object, volume, plan.format(k), plane, padding);
+                write_object(&unfinished.join(name(k)), object)
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect::<Result<(), _>>()
+    })?;
+    Ok((0..planes.len()).map(|k| dir.join(name(k))).collect())
+}
+
+/// Position, orientation and pixel distances of slice `k`.
+pub(crate) fn put_grid(object: &mut InMemDicomObject, volume: &Volume, k: usize) {
+    let geometry = volume.geometry();
+    let [x_mm, y_mm, z_mm] = geometry.spacing_mm();
+    put_decimals(object, tags::PIXEL_SPACING, &[y_mm, x_mm]);
+    if is_projection(volume.modality()) {
+        put_decimals(object, tags::IMAGER_PIXEL_SPACING, &[y_mm, x_mm]);
+        return;
+    }
+    let [x, y, _] = geometry.direction();
+    let position = geometry.world_from_voxel().apply([0.0, 0.0, k as f64]);
+    put_decimals(object, tags::IMAGE_ORIENTATION_PATIENT, &[x, y].concat());
+    put_decimals(object, tags::IMAGE_POSITION_PATIENT, &position);
+    if volume.modality() == Modality::Mr {
+        put_decimals(object, tags::SPACING_BETWEEN_SLICES, &[z_mm]);
+    }
+}
+
+/// ASCII text of at most `length` characters without the two that DICOM reserves.
+pub(crate) fn ascii(words: &str, length: usize) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let separated = |c: char| if c == '\\' { '/' } else { c };
+    words.chars().map(plain).map(separated).take(length).collect::<String>().trim().to_owned()
+}
+
+fn planes(volume: &Volume) -> impl Iterator<Item = &[f32]> {
+    let [nx, ny, _] = volume.geometry().size();
+    volume.as_slice().chunks(nx * ny)
+}
+
+fn put_pixels(
+    object: &mut InMemDicomObject,
+    volume: &Volume,
+    format: &SampleFormat,
+    plane: &[f32],
+    padding: Option<f32>,
+) {
+    let [nx, ny, _] = volume.geometry().size();
+    put(object, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2");
+    for (tag, value) in [
+        (tags::SAMPLES_PER_PIXEL, 1),
+        (tags::ROWS, ny as u16),
+        (tags::COLUMNS, nx as u16),
+        (tags::BITS_ALLOCATED, format.bits_allocated),
+        (tags::BITS_STORED, format.bits_stored),
+        (tags::HIGH_BIT, format.high_bit),
+        (tags::PIXEL_REPRESENTATION, u16::from(format.signed)),
+    ] {
+        put_u16(object, tag, value);
+    }
+    if object.get(tags::SMALLEST_IMAGE_PIXEL_VALUE).is_some() {
+        let (low, high) = stored_range(format, plane);
+        put_stored(object, tags::SMALLEST_IMAGE_PIXEL_VALUE, low, format.signed);
+        put_stored(object, tags::LARGEST_IMAGE_PIXEL_VALUE, high, format.signed);
+    }
+    if let Some(stored) = padding.and_then(|intensity| stored_value(format, intensity)) {
+        put_stored(object, tags::PIXEL_PADDING_VALUE, stored, format.signed);
+    }
+    put_rescale(object, volume, format);
+    let vr = if format.bits_allocated == 8 { VR::OB } else { VR::OW };
+    let bytes: C<u8> = encode(format, plane).into();
+    object.put(DataElement::new(tags::PIXEL_DATA, vr, PrimitiveValue::U8(bytes)));
+}
+
+/// Slope and intercept, where the class has them, needs them, or the source had them.
+fn put_rescale(object: &mut InMemDicomObject, volume: &Volume, format: &SampleFormat) {
+    let identity = (format.slope, format.intercept) == (1.0, 0.0);
+    let asked = matches!(volume.modality(), Modality::Ct | Modality::Pt);
+    let had = object.get(tags::RESCALE_SLOPE).is_some();
+    if identity && !asked && !had {
+        return;
+    }
+    // The source's own digits are kept where they say the same.
+    for (tag, value) in [(tags::RESCALE_SLOPE, format.slope), (tags::RESCALE_INTERCEPT, format.intercept)] {
+        if text(object, tag).and_then(|t| t.parse::<f64>().ok()) != Some(value) {
+            put(object, tag, VR::DS, decimal(value));
+        }
+    }
+    match (volume.modality(), volume.unit()) {
+        (Modality::Pt, _) => {}
+        (Modality::Ct, Unit::Hounsfield) => put(object, tags::RESCALE_TYPE, VR::LO, "HU"),
+        _ if had && object.get(tags::RESCALE_TYPE).is_some() => {}
+        _ => put(object, tags::RESCALE_TYPE, VR::LO, "US"),
+    }
+}
+
+fn put_stored(object: &mut InMemDicomObject, tag: Tag, value: i64, signed: bool) {
+    let (vr, value) = if signed {
+        (VR::SS, PrimitiveValue::from(value as i16))
+    } else {
+        (VR::US, PrimitiveValue::from(value as u16))
+    };
+    object.put(DataElement::new(tag, vr, value));
+}
+
+fn write_object(path: &Path, object: InMemDicomObject) -> Result<(), Error> {
+    let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
+    let meta = FileMetaTableBuilder::new()
+        .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
+        .implementation_class_uid(uid(&["implementation"]))
+        .implementation_version_name("ISOSCAN");
+    let file = object.with_meta(meta).map_err(|e| failed(io::Error::other(e.to_string())))?;
+    write_synced(path, |out| file.write_all(out).map_err(|e| io::Error::other(e.to_string()))).map_err(failed)
+}

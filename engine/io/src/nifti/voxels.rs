@@ -1,0 +1,203 @@
+//! Stored numbers of every real NIfTI datatype, to and from f32.
+
+use std::path::Path;
+
+use nifti::NiftiType;
+
+use super::header::Header;
+use crate::Error;
+
+/// A datatype with one real number per voxel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    U64,
+    I64,
+    F32,
+    F64,
+}
+
+impl Stored {
+    pub(crate) fn of(header: &Header, path: &Path) -> Result<Self, Error> {
+        let stored = match nifti_type(header.datatype) {
+            Some(NiftiType::Uint8) => Self::U8,
+            Some(NiftiType::Int8) => Self::I8,
+            Some(NiftiType::Uint16) => Self::U16,
+            Some(NiftiType::Int16) => Self::I16,
+            Some(NiftiType::Uint32) => Self::U32,
+            Some(NiftiType::Int32) => Self::I32,
+            Some(NiftiType::Uint64) => Self::U64,
+            Some(NiftiType::Int64) => Self::I64,
+            Some(NiftiType::Float32) => Self::F32,
+            Some(NiftiType::Float64) => Self::F64,
+            Some(other) => {
+                return Err(Error::Unsupported { what: format!("voxels of {other:?}"), path: path.to_owned() });
+            }
+            None => {
+                return Err(Error::Malformed {
+                    field: "datatype",
+                    expected: "a code of the NIfTI standard",
+                    found: header.datatype.to_string(),
+                    path: path.to_owned(),
+                });
+            }
+        };
+        if usize::try_from(header.bits) == Ok(8 * stored.bytes()) {
+            return Ok(stored);
+        }
+        Err(Error::Malformed {
+            field: "bitpix",
+            expected: "the size of datatype",
+            found: format!("{} bits for {stored:?}", header.bits),
+            path: path.to_owned(),
+        })
+    }
+
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::U8 | Self::I8 => 1,
+            Self::U16 | Self::I16 => 2,
+            Self::U32 | Self::I32 | Self::F32 => 4,
+            Self::U64 | Self::I64 | Self::F64 => 8,
+        }
+    }
+
+    /// The standard's code.
+    pub(crate) fn code(self) -> i16 {
+        (match self {
+            Self::U8 => NiftiType::Uint8,
+            Self::I8 => NiftiType::Int8,
+            Self::U16 => NiftiType::Uint16,
+            Self::I16 => NiftiType::Int16,
+            Self::U32 => NiftiType::Uint32,
+            Self::I32 => NiftiType::Int32,
+            Self::U64 => NiftiType::Uint64,
+            Self::I64 => NiftiType::Int64,
+            Self::F32 => NiftiType::Float32,
+            Self::F64 => NiftiType::Float64,
+        }) as i16
+    }
+
+    /// Turns stored bytes into intensities; scaling is done in f64 and rounded once.
+    pub(crate) fn decode(self, bytes: &[u8], big_endian: bool, scale: Option<(f64, f64)>, voxels: &mut [f32]) {
+        macro_rules! decode {
+            ($number:ty) => {{
+                let of = |b: &[u8]| {
+                    let b = b.try_into().expect("chunks have the number's size");
+                    if big_endian { <$number>::from_be_bytes(b) } else { <$number>::from_le_bytes(b) }
+                };
+                let numbers = bytes.chunks_exact(size_of::<$number>()).map(of);
+                match scale {
+                    None => voxels.iter_mut().zip(numbers).for_each(|(v, n)| *v = n as f32),
+                    Some((slope, intercept)) => {
+                        voxels.iter_mut().zip(numbers).for_each(|(v, n)| *v = (n as f64 * slope + intercept) as f32)
+                    }
+                }
+            }};
+        }
+        match self {
+            Self::U8 => decode!(u8),
+            Self::I8 => decode!(i8),
+            Self::U16 => decode!(u16),
+            Self::I16 => decode!(i16),
+            Self::U32 => decode!(u32),
+            Self::I32 => decode!(i32),
+            Self::U64 => decode!(u64),
+            Self::I64 => decode!(i64),
+            Self::F32 => decode!(f32),
+            Self::F64 => decode!(f64),
+        }
+    }
+
+    /// Little-endian bytes of voxels, as `decode` with the same scale gives them back; the caller has checked that the
+    /// type holds them.
+    pub(crate) fn encode(self, voxels: &[f32], scale: Option<(f64, f64)>) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(voxels.len() * self.bytes());
+        macro_rules! encode {
+            ($number:ty) => {
+                voxels.iter().for_each(|&v| bytes.extend_from_slice(&(unscaled(v, scale) as $number).to_le_bytes()))
+            };
+        }
+        match self {
+            Self::U8 => encode!(u8),
+            Self::I8 => encode!(i8),
+            Self::U16 => encode!(u16),
+            Self::I16 => encode!(i16),
+            Self::U32 => encode!(u32),
+            Self::I32 => encode!(i32),
+            Self::U64 => encode!(u64),
+            Self::I64 => encode!(i64),
+            Self::F32 => voxels.iter().for_each(|v| bytes.extend_from_slice(&v.to_le_bytes())),
+            Self::F64 => encode!(f64),
+        }
+        bytes
+    }
+
+    /// Whether `decode(encode(voxels))` gives every voxel back.
+    pub(crate) fn holds(self, voxels: &[f32], scale: Option<(f64, f64)>) -> bool {
+        const RUN: usize = 1 << 14;
+        let mut back = vec![0.0; RUN.min(voxels.len())];
+        voxels.chunks(RUN).all(|run| {
+            let back = &mut back[..run.len()];
+            self.decode(&self.encode(run, scale), false, scale, back);
+            run.iter().zip(back.iter()).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()))
+        })
+    }
+}
+
+fn unscaled(voxel: f32, scale: Option<(f64, f64)>) -> f64 {
+    match scale {
+        None => f64::from(voxel),
+        Some((slope, intercept)) => ((f64::from(voxel) - intercept) / slope).round_ties_even(),
+    }
+}
+
+fn nifti_type(code: i16) -> Option<NiftiType> {
+    let mut header = nifti::NiftiHeader::default();
+    header.datatype = code;
+    header.data_type().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_type_decodes_in_both_byte_orders() {
+        let rows: [(Stored, &[u8], f32); 10] = [
+            (Stored::U8, &[200], 200.0),
+            (Stored::I8, &[0xff], -1.0),
+            (Stored::U16, &[0x01, 0x80], 32769.0),
+            (Stored::I16, &[0xfe, 0xff], -2.0),
+            (Stored::U32, &[0, 0, 0, 0x80], 2147483648.0),
+            (Stored::I32, &[0xfd, 0xff, 0xff, 0xff], -3.0),
+            (Stored::U64, &[0, 0, 0, 0, 0, 0, 0, 0x80], 9223372036854775808.0),
+            (Stored::I64, &[0xfc, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], -4.0),
+            (Stored::F32, &[0, 0, 0x20, 0xc0], -2.5),
+            (Stored::F64, &[0, 0, 0, 0, 0, 0, 0x04, 0xc0], -2.5),
+        ];
+        for (stored, little, expected) in rows {
+            let big: Vec<u8> = little.iter().rev().copied().collect();
+            let mut voxel = [0.0];
+            stored.decode(little, false, None, &mut voxel);
+            assert_eq!(voxel, [expected], "{stored:?} little-endian");
+            stored.decode(&big, true, Some((0.5, 1.0)), &mut voxel);
+            assert_eq!(voxel, [expected * 0.5 + 1.0], "{stored:?} big-endian");
+            assert!(stored.holds(&[expected], None), "{stored:?}");
+        }
+    }
+
+    #[test]
+    fn a_type_holds_only_what_it_gives_back() {
+        assert!(Stored::I16.holds(&[-1024.25, -1024.75], Some((0.5, -1024.25))));
+        assert!(!Stored::I16.holds(&[0.5], None));
+        assert!(!Stored::U8.holds(&[256.0], None));
+        assert!(!Stored::I16.holds(&[f32::NAN], None));
+        assert!(Stored::F32.holds(&[f32::NAN], None));
+    }
+}

@@ -1,0 +1,215 @@
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::Error;
+use crate::concordance::Moments;
+use crate::quantile::sorted_quantile;
+
+/// Bootstrap samples that [`share_gain`] draws.
+pub const RESAMPLES: usize = 2000;
+
+/// Change in the share of features whose agreement reaches a threshold.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ShareGain {
+    /// Share before, in 0..=1.
+    pub before: f64,
+    /// Share after, in 0..=1.
+    pub after: f64,
+    /// `after - before`.
+    pub gain: f64,
+    /// 95 % percentile interval of the gain over resampled subjects.
+    pub ci95: [f64; 2],
+    /// The threshold on the concordance correlation coefficient.
+    pub threshold: f64,
+    /// Bootstrap samples drawn.
+    pub resamples: usize,
+    /// Subjects.
+    pub subjects: usize,
+    /// Features counted.
+    pub features: usize,
+    /// Features left out of every count, because their agreement is undefined before or after.
+    pub undefined: usize,
+}
+
+impl ShareGain {
+    /// True when the interval lies wholly above 0.
+    pub fn is_significant(&self) -> bool {
+        self.ci95[0] > 0.0
+    }
+}
+
+/// Share of `values` at or above `threshold`, in 0..=1; NaN counts as below, and an empty list gives NaN.
+pub fn share_at_or_above(values: &[f64], threshold: f64) -> f64 {
+    values.iter().filter(|&&v| v >= threshold).count() as f64 / values.len() as f64
+}
+
+/// [`share_gain_resampled`] with [`RESAMPLES`] samples.
+///
+/// # Errors
+/// As [`share_gain_resampled`].
+pub fn share_gain(
+    before: &[Vec<[f64; 2]>],
+    after: &[Vec<[f64; 2]>],
+    threshold: f64,
+    seed: u64,
+) -> Result<ShareGain, Error> {
+    share_gain_resampled(before, after, threshold, seed, RESAMPLES)
+}
+
+/// Gain in the share of features whose [`ccc`](crate::ccc) is at or above `threshold`, with a bootstrap interval.
+///
+/// `before[f][s]` and `after[f][s]` are the pair (measurement, reference) of feature `f` in subject `s`; the subjects
+/// stand in one order everywhere. Each bootstrap sample draws subjects with replacement, the same for every feature and
+/// for both arms, and takes the difference of the two shares: so the correlation between features, and between before
+/// and after, stays in the interval. The interval is the 2.5th to 97.5th percentile of the differences (linear
+/// interpolation). A pair with a value that is not finite is left out of its feature; a feature whose agreement is
+/// undefined in either arm (fewer than 2 pairs, or no variation) is left out of every count; one that becomes undefined
+/// only in a sample counts as below the threshold there. Random numbers are ChaCha8 of `seed`, so the result does not
+/// depend on machine or threads.
+///
+/// # Errors
+/// [`Error::LengthMismatch`] when the arms differ in features or a feature in subjects, [`Error::TooFewSubjects`] below
+/// 3 subjects, [`Error::NoFeatures`] when nothing can be counted, [`Error::InvalidArgument`] for no resamples.
+pub fn share_gain_resampled(
+    before: &[Vec<[f64; 2]>],
+    after: &[Vec<[f64; 2]>],
+    threshold: f64,
+    seed: u64,
+    resamples: usize,
+) -> Result<ShareGain, Error> {
+    let subjects = require_arms(before, after)?;
+    if resamples == 0 {
+        return Err(Error::InvalidArgument { name: "resamples", expected: "at least 1", found: 0.0 });
+    }
+    let everyone: Vec<usize> = (0..subjects).collect();
+    let defined: Vec<(&[[f64; 2]], &[[f64; 2]])> = before
+        .iter()
+        .zip(after)
+        .filter(|(b, a)| estimate(b, &everyone).is_some() && estimate(a, &everyone).is_some())
+        .map(|(b, a)| (b.as_slice(), a.as_slice()))
+        .collect();
+    if defined.is_empty() {
+        return Err(Error::NoFeatures);
+    }
+    let shares = |sample: &[usize]| {
+        let reached = |pairs: &[[f64; 2]]| estimate(pairs, sample).is_some_and(|c| c >= threshold);
+        let counts = defined
+            .iter()
+            .fold([0usize; 2], |[b, a], (pb, pa)| [b + usize::from(reached(pb)), a + usize::from(reached(pa))]);
+        counts.map(|count| count as f64 / defined.len() as f64)
+    };
+    let [share_before, share_after] = shares(&everyone);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut sample = vec![0; subjects];
+    let mut gains: Vec<f64> = (0..resamples)
+        .map(|_| {
+            sample.fill_with(|| random.random_range(0..subjects as u64) as usize);
+            let [b, a] = shares(&sample);
+            a - b
+        })
+        .collect();
+    gains.sort_by(f64::total_cmp);
+    Ok(ShareGain {
+        before: share_before,
+        after: share_after,
+        gain: share_after - share_before,
+        ci95: [sorted_quantile(&gains, 0.025), sorted_quantile(&gains, 0.975)],
+        threshold,
+        resamples,
+        subjects,
+        features: defined.len(),
+        undefined: before.len() - defined.len(),
+    })
+}
+
+fn estimate(pairs: &[[f64; 2]], sample: &[usize]) -> Option<f64> {
+    let finite = sample.iter().map(|&s| pairs[s]).filter(|p| p[0].is_finite() && p[1].is_finite());
+    let moments = Moments::of(finite.map(|[x, y]| (x, y)));
+    moments.ccc()
+}
+
+fn require_arms(before: &[Vec<[f64; 2]>], after: &[Vec<[f64; 2]>]) -> Result<usize, Error> {
+    if before.len() != after.len() {
+        return Err(Error::LengthMismatch { x: before.len(), y: after.len() });
+    }
+    let subjects = before.first().ok_or(Error::NoFeatures)?.len();
+    if let Some(odd) = before.iter().chain(after).find(|pairs| pairs.len() != subjects) {
+        return Err(Error::LengthMismatch { x: subjects, y: odd.len() });
+    }
+    if subjects < 3 {
+        return Err(Error::TooFewSubjects { needed: 3, found: subjects });
+    }
+    Ok(subjects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `features` features over `subjects` subjects whose second measurement is off by `shift` reference spreads.
+    fn arm(features: usize, subjects: usize, shift: f64) -> Vec<Vec<[f64; 2]>> {
+        (0..features)
+            .map(|f| {
+                (0..subjects)
+                    .map(|s| {
+                        let reference = s as f64 + (f * s % 5) as f64;
+                        [reference + shift * f as f64, reference]
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_step_that_removes_a_shift_gains_every_shifted_feature() {
+        let found = share_gain(&arm(4, 12, 50.0), &arm(4, 12, 0.0), 0.80, 7).unwrap();
+        assert_eq!((found.before, found.after, found.gain), (0.25, 1.0, 0.75));
+        assert_eq!(found.ci95, [0.75, 0.75]);
+        assert!(found.is_significant());
+        assert_eq!((found.subjects, found.features, found.undefined, found.resamples), (12, 4, 0, RESAMPLES));
+    }
+
+    #[test]
+    fn doing_nothing_gains_nothing() {
+        let same = arm(6, 8, 0.7);
+        let found = share_gain(&same, &same, 0.80, 1).unwrap();
+        assert_eq!((found.gain, found.ci95), (0.0, [0.0, 0.0]));
+        assert!(!found.is_significant());
+    }
+
+    #[test]
+    fn the_seed_alone_decides_the_interval() {
+        let (before, after) = (arm(9, 10, 0.9), arm(9, 10, 0.45));
+        let first = share_gain(&before, &after, 0.80, 3).unwrap();
+        assert_eq!(first, share_gain(&before, &after, 0.80, 3).unwrap());
+        assert!(first.ci95[0] <= first.gain && first.gain <= first.ci95[1]);
+    }
+
+    #[test]
+    fn features_without_agreement_are_counted_apart() {
+        let mut before = arm(2, 5, 0.0);
+        let mut after = before.clone();
+        before.push(vec![[1.0, 1.0]; 5]);
+        after.push(vec![[1.0, 1.0]; 5]);
+        before.push(vec![[f64::NAN, 1.0]; 5]);
+        after.push(vec![[2.0, 1.0]; 5]);
+        let found = share_gain(&before, &after, 0.80, 0).unwrap();
+        assert_eq!((found.features, found.undefined, found.before), (2, 2, 1.0));
+    }
+
+    #[test]
+    fn ragged_arms_are_refused() {
+        let rows: [(usize, usize, Error); 3] = [
+            (2, 5, Error::LengthMismatch { x: 3, y: 2 }),
+            (3, 4, Error::LengthMismatch { x: 5, y: 4 }),
+            (0, 5, Error::LengthMismatch { x: 3, y: 0 }),
+        ];
+        for (features, subjects, expected) in rows {
+            assert_eq!(share_gain(&arm(3, 5, 0.0), &arm(features, subjects, 0.0), 0.80, 0), Err(expected));
+        }
+        assert_eq!(
+            share_gain(&arm(1, 2, 0.0), &arm(1, 2, 0.0), 0.80, 0),
+            Err(Error::TooFewSubjects { needed: 3, found: 2 })
+        );
+    }
+}

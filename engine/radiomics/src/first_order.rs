@@ -1,0 +1,162 @@
+use crate::discretise::Discretised;
+use crate::table::{NanReason, Outcome, or_nan};
+
+/// Added inside every logarithm, PyRadiomics' guard against log 0.
+pub(crate) const EPSILON: f64 = f64::EPSILON;
+
+/// First-order statistics of a region's intensities.
+///
+/// Percentiles are linear between order statistics; moments are central and over N; kurtosis is not an excess; entropy
+/// (base 2) and uniformity are of the discretised values.
+pub(crate) struct FirstOrder {
+    /// Intensities without NaN, ascending.
+    sorted: Vec<f64>,
+    mean: f64,
+    shift: f64,
+    voxel_volume_mm3: f64,
+    /// Share of the voxels at each occupied grey level.
+    probabilities: Vec<f64>,
+}
+
+impl FirstOrder {
+    pub(crate) fn of(values: &[f64], levels: &Discretised, shift: f64, voxel_volume_mm3: f64) -> Self {
+        let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let mean = sum(&sorted, |v| v) / sorted.len() as f64;
+        let voxels = values.len() as f64;
+        let probabilities = levels.counts.iter().map(|&count| count as f64 / voxels).collect();
+        Self { sorted, mean, shift, voxel_volume_mm3, probabilities }
+    }
+
+    /// The value of one feature of [`FIRST_ORDER`](crate::family::FIRST_ORDER) or a deprecated one.
+    pub(crate) fn feature(&self, name: &str) -> Outcome {
+        let last = self.sorted.len() - 1;
+        let variance = self.moment(2);
+        or_nan(
+            match name {
+                "10Percentile" => self.percentile(0.10),
+                "90Percentile" => self.percentile(0.90),
+                "Energy" => self.energy(),
+                "Entropy" => -self.probabilities.iter().map(|p| p * (p + EPSILON).log2()).sum::<f64>(),
+                "InterquartileRange" => self.percentile(0.75) - self.percentile(0.25),
+                "Kurtosis" => {
+                    if variance == 0.0 {
+                        0.0
+                    } else {
+                        self.moment(4) / (variance * variance)
+                    }
+                }
+                "Maximum" => self.sorted[last],
+                "MeanAbsoluteDeviation" => self.mean_of(|v| (v - self.mean).abs()),
+                "Mean" => self.mean,
+                "Median" => (self.sorted[last / 2] + self.sorted[last.div_ceil(2)]) / 2.0,
+                "Minimum" => self.sorted[0],
+                "Range" => self.sorted[last] - self.sorted[0],
+                "RobustMeanAbsoluteDeviation" => return self.robust_mean_absolute_deviation(),
+                "RootMeanSquared" => (self.energy() / self.sorted.len() as f64).sqrt(),
+                "Skewness" => {
+                    if variance == 0.0 {
+                        0.0
+                    } else {
+                        self.moment(3) / variance.powf(1.5)
+                    }
+                }
+                "StandardDeviation" => variance.sqrt(),
+                "TotalEnergy" => self.energy() * self.voxel_volume_mm3,
+                "Uniformity" => self.probabilities.iter().map(|p| p * p).sum(),
+                "Variance" => variance,
+                _ => return Err(NanReason::Undefined),
+            },
+            NanReason::Undefined,
+        )
+    }
+
+    fn mean_of(&self, term: impl Fn(f64) -> f64) -> f64 {
+        sum(&self.sorted, term) / self.sorted.len() as f64
+    }
+
+    fn moment(&self, order: i32) -> f64 {
+        self.mean_of(|v| (v - self.mean).powi(order))
+    }
+
+    fn energy(&self) -> f64 {
+        sum(&self.sorted, |v| (v + self.shift).powi(2))
+    }
+
+    fn percentile(&self, share: f64) -> f64 {
+        let position = (self.sorted.len() - 1) as f64 * share;
+        let below = position.floor() as usize;
+        let above = (below + 1).min(self.sorted.len() - 1);
+        let (a, b, t) = (self.sorted[below], self.sorted[above], position - below as f64);
+        // Both ends exact, as NumPy interpolates; the closed range of the robust deviation depends on it.
+        if t >= 0.5 { b - (b - a) * (1.0 - t) } else { a + (b - a) * t }
+    }
+
+    fn robust_mean_absolute_deviation(&self) -> Outcome {
+        let (low, high) = (self.percentile(0.10), self.percentile(0.90));
+        let start = self.sorted.partition_point(|&v| v < low);
+        let end = self.sorted.partition_point(|&v| v <= high);
+        let middle = self.sorted.get(start..end).filter(|middle| !middle.is_empty());
+        let middle = middle.ok_or(NanReason::NoVoxelBetweenPercentiles)?;
+        let n = middle.len() as f64;
+        let mean = sum(middle, |v| v) / n;
+        Ok(sum(middle, |v| (v - mean).abs()) / n)
+    }
+}
+
+/// Sum over blocks, whose rounding error grows with the square root of what a plain sum's does.
+fn sum(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
+    values.chunks(256).map(|block| block.iter().map(|&v| term(v)).sum::<f64>()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discretise::Discretisation;
+    use crate::prepare::Number;
+
+    fn statistics(values: &[f64]) -> FirstOrder {
+        let levels = Discretised::of(values, Discretisation::BinWidth(2.0), Number::Double).unwrap();
+        FirstOrder::of(values, &levels, 1.0, 3.0)
+    }
+
+    /// Values 1, 2, 4, 9: mean 4, deviations -3 -2 0 5, variance 38/4, third moment 90/4, fourth 722/4; bins of width 2
+    /// hold 1, 1, 1 and 1 voxels.
+    #[test]
+    fn four_voxels_by_hand() {
+        let found = statistics(&[4.0, 1.0, 9.0, 2.0]);
+        let rows = [
+            ("Mean", 4.0),
+            ("Median", 3.0),
+            ("Minimum", 1.0),
+            ("Maximum", 9.0),
+            ("Range", 8.0),
+            ("Variance", 9.5),
+            ("StandardDeviation", 9.5f64.sqrt()),
+            ("Skewness", 22.5 / 9.5f64.powf(1.5)),
+            ("Kurtosis", 180.5 / 90.25),
+            ("MeanAbsoluteDeviation", 2.5),
+            ("Energy", 4.0 + 9.0 + 25.0 + 100.0),
+            ("TotalEnergy", 3.0 * 138.0),
+            ("RootMeanSquared", 34.5f64.sqrt()),
+            ("10Percentile", 1.3),
+            ("90Percentile", 7.5),
+            ("InterquartileRange", 5.25 - 1.75),
+            ("RobustMeanAbsoluteDeviation", 1.0),
+            ("Entropy", 2.0),
+            ("Uniformity", 0.25),
+        ];
+        for (name, expected) in rows {
+            let value = found.feature(name).unwrap();
+            assert!((value - expected).abs() < 1e-12, "{name}: {value} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_flat_region_has_no_skewness_and_two_voxels_no_robust_deviation() {
+        let flat = statistics(&[3.0; 5]);
+        assert_eq!((flat.feature("Skewness"), flat.feature("Kurtosis")), (Ok(0.0), Ok(0.0)));
+        let two = statistics(&[3.0, 4.0]);
+        assert_eq!(two.feature("RobustMeanAbsoluteDeviation"), Err(NanReason::NoVoxelBetweenPercentiles));
+    }
+}

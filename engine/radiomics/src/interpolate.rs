@@ -1,0 +1,237 @@
+use isoscan_imaging::{Affine3, Geometry, Volume};
+
+use crate::settings::Interpolator;
+
+/// Voxels around the sampled box that still change a B-spline coefficient: the pole's 32nd power is below 1e-18.
+const SPLINE_REACH: i64 = 32;
+
+/// Pole of the cubic B-spline's inverse filter, √3 - 2.
+const POLE: f64 = -0.267_949_192_431_122_7;
+
+/// Values of an image at positions between its voxels, computed in f64.
+///
+/// [`isoscan_imaging::resample`] is not used: it rounds to f32 and filters against aliasing, while PyRadiomics does
+/// neither.
+pub(crate) struct Sampler {
+    method: Interpolator,
+    /// Box of voxels kept: first voxel and size.
+    first: [i64; 3],
+    size: [usize; 3],
+    /// Size of the whole image, at whose borders the samples mirror.
+    image_size: [usize; 3],
+    /// Intensities, or B-spline coefficients, of the box, x fastest.
+    values: Vec<f64>,
+}
+
+impl Sampler {
+    /// A sampler for the box of continuous indices `low..=high` of `volume`, whose voxels `intensity` maps first.
+    pub(crate) fn new(
+        volume: &Volume,
+        method: Interpolator,
+        low: [f64; 3],
+        high: [f64; 3],
+        intensity: impl Fn(f32) -> f64,
+    ) -> Self {
+        let image_size = volume.geometry().size();
+        let margin = if method == Interpolator::BSpline { SPLINE_REACH } else { 2 };
+        let mut first = [0; 3];
+        let mut size = [1; 3];
+        for axis in 0..3 {
+            let last = image_size[axis] as i64 - 1;
+            first[axis] = (low[axis].floor() as i64 - margin).clamp(0, last);
+            let end = (high[axis].ceil() as i64 + margin).clamp(0, last);
+            size[axis] = (end - first[axis] + 1) as usize;
+        }
+        let voxels = volume.as_slice();
+        let mut values = Vec::with_capacity(size.iter().product());
+        for z in 0..size[2] {
+            for y in 0..size[1] {
+                let start = ((first[2] as usize + z) * image_size[1] + first[1] as usize + y) * image_size[0]
+                    + first[0] as usize;
+                values.extend(voxels[start..start + size[0]].iter().map(|&v| intensity(v)));
+            }
+        }
+        if method == Interpolator::BSpline {
+            to_coefficients(&mut values, size);
+        }
+        Self { method, first, size, image_size, values }
+    }
+
+    /// The value at a continuous voxel index; 0 more than half a voxel outside the image.
+    pub(crate) fn at(&self, index: [f64; 3]) -> f64 {
+        if !is_inside(index, self.image_size) {
+            return 0.0;
+        }
+        match self.method {
+            Interpolator::Nearest => self.value(index.map(|x| (x + 0.5).floor() as i64)),
+            Interpolator::Linear => self.linear(index),
+            Interpolator::BSpline => self.spline(index),
+        }
+    }
+
+    fn value(&self, index: [i64; 3]) -> f64 {
+        let [i, j, k]: [usize; 3] = std::array::from_fn(|a| {
+            let mirrored = mirror(index[a], self.image_size[a] as i64);
+            (mirrored - self.first[a]).clamp(0, self.size[a] as i64 - 1) as usize
+        });
+        self.values[(k * self.size[1] + j) * self.size[0] + i]
+    }
+
+    fn linear(&self, index: [f64; 3]) -> f64 {
+        let index: [f64; 3] = std::array::from_fn(|a| index[a].clamp(0.0, self.image_size[a] as f64 - 1.0));
+        let base = index.map(f64::floor);
+        let share: [f64; 3] = std::array::from_fn(|a| index[a] - base[a]);
+        let at = |corner: usize| {
+            let offset = |a: usize| (corner >> a & 1) as i64;
+            self.value(std::array::from_fn(|a| {
+                let last = self.image_size[a] as i64 - 1;
+                (base[a] as i64 + offset(a)).min(last)
+            }))
+        };
+        let along = |share: f64, a: f64, b: f64| a + (b - a) * share;
+        let along_x = |corner: usize| along(share[0], at(corner), at(corner + 1));
+        let along_y = |corner: usize| along(share[1], along_x(corner), along_x(corner + 2));
+        along(share[2], along_y(0), along_y(4))
+    }
+
+    fn spline(&self, index: [f64; 3]) -> f64 {
+        let base = index.map(|x| x.floor() as i64 - 1);
+        let weights: [[f64; 4]; 3] = std::array::from_fn(|a| spline_weights(index[a] - (base[a] + 1) as f64));
+        let mut sum = 0.0;
+        for (k, wz) in weights[2].iter().enumerate() {
+            for (j, wy) in weights[1].iter().enumerate() {
+                let row: f64 = (0..4)
+                    .map(|i| weights[0][i] * self.value([base[0] + i as i64, base[1] + j as i64, base[2] + k as i64]))
+                    .sum();
+                sum += wz * wy * row;
+            }
+        }
+        sum
+    }
+}
+
+/// Map from voxels of `from` to continuous voxel indices of `to`.
+pub(crate) fn between(from: &Geometry, to: &Geometry) -> Affine3 {
+    to.voxel_from_world().after(&from.world_from_voxel())
+}
+
+/// Whether a continuous index lies in the image, whose voxels reach half a voxel around their centres.
+pub(crate) fn is_inside(index: [f64; 3], size: [usize; 3]) -> bool {
+    (0..3).all(|a| index[a] >= -0.5 && index[a] < size[a] as f64 - 0.5)
+}
+
+/// Index inside `0..n` after reflection at the first and last voxel.
+fn mirror(index: i64, n: i64) -> i64 {
+    if n == 1 {
+        return 0;
+    }
+    let folded = index.rem_euclid(2 * (n - 1));
+    folded.min(2 * (n - 1) - folded)
+}
+
+/// Cubic B-spline weights of the voxels at -1, 0, 1, 2 for a position `w` in 0..1.
+fn spline_weights(w: f64) -> [f64; 4] {
+    let fourth = w * w * w / 6.0;
+    let first = 1.0 / 6.0 + 0.5 * w * (w - 1.0) - fourth;
+    let third = w + first - 2.0 * fourth;
+    [first, 1.0 - first - third - fourth, third, fourth]
+}
+
+/// Replaces intensities by cubic B-spline coefficients, axis by axis (Unser 1999), mirrored at the box.
+fn to_coefficients(values: &mut [f64], size: [usize; 3]) {
+    let strides = [1, size[0], size[0] * size[1]];
+    for axis in 0..3 {
+        if size[axis] == 1 {
+            continue;
+        }
+        let mut line = vec![0.0; size[axis]];
+        let (u, v) = ((axis + 1) % 3, (axis + 2) % 3);
+        for b in 0..size[v] {
+            for a in 0..size[u] {
+                let start = a * strides[u] + b * strides[v];
+                for (k, value) in line.iter_mut().enumerate() {
+                    *value = values[start + k * strides[axis]];
+                }
+                filter_line(&mut line);
+                for (k, value) in line.iter().enumerate() {
+                    values[start + k * strides[axis]] = *value;
+                }
+            }
+        }
+    }
+}
+
+fn filter_line(line: &mut [f64]) {
+    let n = line.len();
+    line.iter_mut().for_each(|c| *c *= 6.0);
+    let mut power = POLE;
+    let mut from_end = POLE.powi(n as i32 - 1);
+    let mut sum = line[0] + from_end * line[n - 1];
+    from_end *= from_end / POLE;
+    for c in &line[1..n - 1] {
+        sum += (power + from_end) * c;
+        power *= POLE;
+        from_end /= POLE;
+    }
+    line[0] = sum / (1.0 - power * power);
+    for k in 1..n {
+        line[k] += POLE * line[k - 1];
+    }
+    line[n - 1] = POLE / (POLE * POLE - 1.0) * (POLE * line[n - 2] + line[n - 1]);
+    for k in (0..n - 1).rev() {
+        line[k] = POLE * (line[k + 1] - line[k]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use isoscan_imaging::{Modality, Unit};
+    use ndarray::Array3;
+
+    use super::*;
+
+    fn ramp() -> Volume {
+        let geometry = Geometry::axis_aligned([60, 5, 1], [1.0; 3]).unwrap();
+        let voxels = Array3::from_shape_fn((1, 5, 60), |(_, y, x)| (x * x + 7 * y) as f32);
+        Volume::new(voxels, geometry, Modality::Ct, Unit::Hounsfield).unwrap()
+    }
+
+    #[test]
+    fn every_method_returns_the_voxels_at_their_centres() {
+        let volume = ramp();
+        for method in [Interpolator::Nearest, Interpolator::Linear, Interpolator::BSpline] {
+            let sampler = Sampler::new(&volume, method, [0.0; 3], [59.0, 4.0, 0.0], f64::from);
+            for (x, y) in [(0, 0), (1, 4), (59, 2), (30, 3)] {
+                let found = sampler.at([x as f64, y as f64, 0.0]);
+                assert!((found - (x * x + 7 * y) as f64).abs() < 1e-9, "{method:?} {x} {y}: {found}");
+            }
+        }
+    }
+
+    /// A cubic B-spline reproduces x² inside: 20.5² = 420.25; linear gives (400 + 441)/2.
+    #[test]
+    fn half_way_between_squares() {
+        let volume = ramp();
+        let rows = [(Interpolator::Nearest, 441.0), (Interpolator::Linear, 420.5), (Interpolator::BSpline, 420.25)];
+        for (method, expected) in rows {
+            let found =
+                Sampler::new(&volume, method, [20.0, 0.0, 0.0], [21.0, 0.0, 0.0], f64::from).at([20.5, 0.0, 0.0]);
+            assert!((found - expected).abs() < 1e-6, "{method:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn outside_the_image_there_is_nothing() {
+        let sampler = Sampler::new(&ramp(), Interpolator::Linear, [0.0; 3], [59.0, 4.0, 0.0], f64::from);
+        assert_eq!(sampler.at([-0.51, 0.0, 0.0]), 0.0);
+        assert_eq!(sampler.at([59.5, 0.0, 0.0]), 0.0);
+        assert_eq!(sampler.at([59.4, 0.0, 0.0]), 3481.0);
+    }
+
+    #[test]
+    fn indices_reflect_at_both_borders() {
+        for (index, n, expected) in [(-1, 4, 1), (-3, 4, 3), (4, 4, 2), (5, 4, 1), (3, 4, 3), (-2, 1, 0)] {
+            assert_eq!(mirror(index, n), expected);
+        }
+    }
+}

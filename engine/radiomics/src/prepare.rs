@@ -1,0 +1,297 @@
+use isoscan_imaging::{Geometry, Mask, Volume};
+use rayon::prelude::*;
+
+use crate::interpolate::{Sampler, between, is_inside};
+use crate::roi::Roi;
+use crate::settings::{Interpolator, Settings, StoredType};
+use crate::{Error, Stage};
+
+/// The region as the feature families see it.
+pub(crate) struct Prepared {
+    /// Region for shape.
+    pub(crate) shape: Roi,
+    /// Region for all other families.
+    pub(crate) region: Roi,
+    /// Intensities of `region`, x fastest; NaN allowed, infinity not.
+    pub(crate) values: Vec<f64>,
+    /// Spacing of the grid, x, y, z in mm.
+    pub(crate) spacing_mm: [f64; 3],
+    /// Type of the intensities at this point of PyRadiomics' processing.
+    pub(crate) number: Number,
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// Type that PyRadiomics holds the intensities in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Number {
+    Integer { low: f64, high: f64 },
+    Single,
+    Double,
+}
+
+impl Number {
+    /// `value` as this type stores it; integers truncate toward zero.
+    fn store(self, value: f64) -> f64 {
+        match self {
+            Self::Integer { low, high } => value.clamp(low, high).trunc(),
+            Self::Single => f64::from(value as f32),
+            Self::Double => value,
+        }
+    }
+}
+
+/// Normalises, resamples, resegments and crops, in this order.
+pub(crate) fn prepare(volume: &Volume, mask: &Mask, settings: &Settings) -> Result<Prepared, Error> {
+    let original = Roi::of(mask)?;
+    let count_parts = settings.additional_info;
+    let mut stages = vec![original.stage("original", mask.geometry(), count_parts)];
+    let normalizer = settings.normalize.then(|| Normalizer::of(volume, settings)).transpose()?;
+    let number = if normalizer.is_some() { Number::Double } else { stored_number(volume, settings) };
+    let intensity = |voxel: f32| normalizer.as_ref().map_or(f64::from(voxel), |n| n.apply(f64::from(voxel)));
+
+    let resampling = settings.resampled_pixel_spacing.zip(settings.interpolator);
+    let (region, geometry, values) = if let Some((spacing_mm, method)) = resampling {
+        let (region, geometry) = resampled_region(volume, mask, &original, spacing_mm, settings.pad_distance)?;
+        stages.push(region.stage("interpolated", &geometry, count_parts));
+        let values = sample(volume, &region, &geometry, method, number, intensity);
+        (region, geometry, values)
+    } else {
+        let region = match require_grid(volume.geometry(), mask.geometry(), settings.geometry_tolerance) {
+            Ok(()) => original,
+            Err(_) if settings.correct_mask => {
+                require_inside(volume.geometry(), mask.geometry(), &original)?;
+                let region = onto(mask, volume.geometry())?;
+                stages.push(region.stage("corrected", volume.geometry(), count_parts));
+                region
+            }
+            Err(mismatch) => return Err(mismatch),
+        };
+        let values = gather(volume, &region, intensity);
+        (region, volume.geometry().clone(), values)
+    };
+    region.require_extent(settings.minimum_roi_dimensions, settings.minimum_roi_size)?;
+    let spacing_mm = geometry.spacing_mm();
+    let Some(rule) = settings.resegmentation() else {
+        require_numbers(&values)?;
+        return Ok(Prepared { shape: region.clone(), region, values, spacing_mm, number, stages });
+    };
+    let (low, high) = rule.thresholds(&values);
+    // PyRadiomics compares an f32 image with the thresholds rounded to f32.
+    let (low, high) = if number == Number::Single { (number.store(low), number.store(high)) } else { (low, high) };
+    let keep: Vec<bool> = values.iter().map(|&v| v >= low && v <= high).collect();
+    let kept = keep.iter().filter(|&&keep| keep).count();
+    let refusal = Error::ResegmentedAway { low, high, voxels: values.len(), kept };
+    let resegmented = region.keeping(&keep).filter(|_| kept > 1).ok_or(refusal)?;
+    stages.push(resegmented.stage("resegmented", &geometry, count_parts));
+    resegmented.require_extent(settings.minimum_roi_dimensions, settings.minimum_roi_size)?;
+    let values: Vec<f64> = values.into_iter().zip(&keep).filter(|(_, keep)| **keep).map(|(v, _)| v).collect();
+    require_numbers(&values)?;
+    // PyRadiomics crops the unresegmented mask to the resegmented box for shape.
+    let shape = if settings.resegment_shape { resegmented.clone() } else { region.cropped_to(&resegmented) };
+    Ok(Prepared { shape, region: resegmented, values, spacing_mm, number, stages })
+}
+
+/// Whole-image normalisation: `(v - mean) / SD`, clipped, times the scale; SD with n - 1.
+struct Normalizer {
+    mean: f64,
+    inverse_sd: f64,
+    clip: f64,
+    scale: f64,
+}
+
+impl Normalizer {
+    fn of(volume: &Volume, settings: &Settings) -> Result<Self, Error> {
+        let voxels = volume.as_slice();
+        let n = voxels.len() as f64;
+        let mean = blocked_sum(voxels, f64::from) / n;
+        let variance = blocked_sum(voxels, |v| (f64::from(v) - mean).powi(2)) / (n - 1.0);
+        if variance == 0.0 || voxels.len() < 2 {
+            return Err(Error::FlatImage { value: mean });
+        }
+        let clip = settings.remove_outliers.unwrap_or(f64::INFINITY);
+        Ok(Self { mean, inverse_sd: 1.0 / variance.sqrt(), clip, scale: settings.normalize_scale })
+    }
+
+    fn apply(&self, voxel: f64) -> f64 {
+        ((voxel - self.mean) * self.inverse_sd).clamp(-self.clip, self.clip) * self.scale
+    }
+}
+
+/// Sum over blocks of fixed length, so that neither threads nor the number of voxels cost accuracy.
+fn blocked_sum(voxels: &[f32], term: impl Fn(f32) -> f64 + Sync) -> f64 {
+    let blocks: Vec<f64> = voxels.par_chunks(4096).map(|block| block.iter().map(|&v| term(v)).sum()).collect();
+    blocks.into_iter().sum()
+}
+
+/// The type of the stored voxels. Only resampling, a bin count and resegmentation depend on it, so that nothing is
+/// searched for otherwise.
+fn stored_number(volume: &Volume, settings: &Settings) -> Number {
+    let bits = |bits: i32, signed: bool| {
+        let span = 2f64.powi(bits);
+        let low = if signed { -span / 2.0 } else { 0.0 };
+        Number::Integer { low, high: low + span - 1.0 }
+    };
+    match settings.stored_type {
+        StoredType::Int8 => bits(8, true),
+        StoredType::UInt8 => bits(8, false),
+        StoredType::Int16 => bits(16, true),
+        StoredType::UInt16 => bits(16, false),
+        StoredType::Int32 => bits(32, true),
+        StoredType::UInt32 => bits(32, false),
+        StoredType::Float32 => Number::Single,
+        StoredType::Float64 => Number::Double,
+        StoredType::Detect => {
+            let matters = settings.resampled_pixel_spacing.is_some()
+                || settings.bin_count.is_some()
+                || settings.resegment_range.is_some();
+            if matters && volume.as_slice().iter().all(|v| v.fract() == 0.0) {
+                return Number::Integer { low: f64::NEG_INFINITY, high: f64::INFINITY };
+            }
+            Number::Single
+        }
+    }
+}
+
+fn gather(volume: &Volume, region: &Roi, intensity: impl Fn(f32) -> f64) -> Vec<f64> {
+    let [nx, ny, _] = volume.geometry().size();
+    let voxels = volume.as_slice();
+    let mut values = Vec::with_capacity(region.inside.len());
+    for (row, inside) in region.inside.chunks_exact(region.size[0]).enumerate() {
+        let (y, z) = (row % region.size[1] + region.first[1], row / region.size[1] + region.first[2]);
+        let start = (z * ny + y) * nx + region.first[0];
+        let source = &voxels[start..start + inside.len()];
+        values.extend(source.iter().zip(inside).filter(|(_, inside)| **inside).map(|(&v, _)| intensity(v)));
+    }
+    values
+}
+
+/// Refuses a mask whose grid differs from the image's in size, or by more than `tolerance` image x spacings in origin
+/// or spacing, or by more than `tolerance` in a direction cosine: ITK's rule.
+fn require_grid(image: &Geometry, mask: &Geometry, tolerance: f64) -> Result<(), Error> {
+    let tolerance_mm = tolerance * image.spacing_mm()[0];
+    let within = |a: [f64; 3], b: [f64; 3], limit: f64| (0..3).all(|k| (a[k] - b[k]).abs() <= limit);
+    let same = image.size() == mask.size()
+        && within(image.origin_mm(), mask.origin_mm(), tolerance_mm)
+        && within(image.spacing_mm(), mask.spacing_mm(), tolerance_mm)
+        && (0..3).all(|axis| within(image.direction()[axis], mask.direction()[axis], tolerance));
+    if same {
+        return Ok(());
+    }
+    Err(Error::GeometryMismatch {
+        expected: image.to_string(),
+        found: mask.to_string(),
+        distance_mm: image.corner_distance_mm(mask),
+        tolerance_mm,
+    })
+}
+
+/// Refuses a region whose box, voxel borders included, leaves the image by more than a thousandth of a voxel.
+fn require_inside(image: &Geometry, mask: &Geometry, region: &Roi) -> Result<(), Error> {
+    let image_from_mask = between(mask, image);
+    let ends = [
+        image_from_mask.apply(region.first.map(|i| i as f64 - 0.5)),
+        image_from_mask.apply(std::array::from_fn(|a| (region.first[a] + region.size[a]) as f64 - 0.5)),
+    ];
+    let low: [f64; 3] = std::array::from_fn(|a| ends[0][a].min(ends[1][a]));
+    let high: [f64; 3] = std::array::from_fn(|a| ends[0][a].max(ends[1][a]));
+    let size = image.size();
+    if (0..3).all(|a| low[a] >= -0.501 && high[a] <= size[a] as f64 - 0.499) {
+        return Ok(());
+    }
+    Err(Error::OutsideImage { low, high, size })
+}
+
+/// The mask on another grid, by nearest neighbour.
+fn onto(mask: &Mask, geometry: &Geometry) -> Result<Roi, Error> {
+    let mask_from_grid = between(geometry, mask.geometry());
+    let source = mask.inside();
+    let source = source.as_slice().expect("a mask is contiguous by construction");
+    let [mx, my, _] = mask.geometry().size();
+    let [nx, ny, nz] = geometry.size();
+    let mut grid = vec![false; geometry.voxel_count()];
+    grid.par_chunks_mut(nx).enumerate().for_each(|(row, out)| {
+        let (y, z) = ((row % ny) as f64, (row / ny) as f64);
+        for (x, inside) in out.iter_mut().enumerate() {
+            let index = mask_from_grid.apply([x as f64, y, z]);
+            if is_inside(index, mask.geometry().size()) {
+                let [i, j, k] = index.map(|x| (x + 0.5).floor() as usize);
+                *inside = source[(k * my + j) * mx + i];
+            }
+        }
+    });
+    Roi::within(&grid, [nx, ny, nz]).ok_or(Error::EmptyMask { voxels: grid.len() })
+}
+
+/// The region on PyRadiomics' resampling grid: aligned to the corner of the mask's first voxel, cut to the region's box
+/// and `pad` voxels around it.
+fn resampled_region(
+    volume: &Volume,
+    mask: &Mask,
+    original: &Roi,
+    spacing_mm: [f64; 3],
+    pad: u32,
+) -> Result<(Roi, Geometry), Error> {
+    require_inside(volume.geometry(), mask.geometry(), original)?;
+    let old = mask.geometry().spacing_mm();
+    // A spacing of 0 keeps the axis, and a region of one slice is not resampled across it.
+    let new: [f64; 3] =
+        std::array::from_fn(|a| if spacing_mm[a] == 0.0 || original.size[a] == 1 { old[a] } else { spacing_mm[a] });
+    let image_spacing = volume.geometry().spacing_mm();
+    if (0..3).all(|a| (image_spacing[a] - new[a]).abs() <= 1e-8 + 1e-5 * new[a].abs()) {
+        return Ok((onto(mask, volume.geometry())?, volume.geometry().clone()));
+    }
+    let geometry = resampling_grid(mask.geometry(), original, new, f64::from(pad))?;
+    Ok((onto(mask, &geometry)?, geometry))
+}
+
+fn resampling_grid(mask: &Geometry, region: &Roi, new: [f64; 3], pad: f64) -> Result<Geometry, Error> {
+    let old = mask.spacing_mm();
+    let mut origin_index = [0.0; 3];
+    let mut size = [0; 3];
+    for axis in 0..3 {
+        let ratio = old[axis] / new[axis];
+        let (first, end) = (region.first[axis] as f64, (region.first[axis] + region.size[axis]) as f64);
+        let lowest = ((first - 0.5) * ratio - pad).floor().max(0.0);
+        let last_voxel = (mask.size()[axis] as f64 * ratio).ceil() - 1.0;
+        let highest = ((end - 0.5) * ratio + pad).ceil().min(last_voxel);
+        size[axis] = (highest - lowest + 1.0) as usize;
+        origin_index[axis] = 0.5 * (new[axis] - old[axis]) / old[axis] + lowest / ratio;
+    }
+    let origin_mm = mask.world_from_voxel().apply(origin_index);
+    Ok(Geometry::new(size, new, origin_mm, mask.direction())?)
+}
+
+/// Image intensities at the region's voxels on `geometry`, in the image's own type.
+fn sample(
+    volume: &Volume,
+    region: &Roi,
+    geometry: &Geometry,
+    method: Interpolator,
+    number: Number,
+    intensity: impl Fn(f32) -> f64,
+) -> Vec<f64> {
+    if geometry == volume.geometry() {
+        return gather(volume, region, intensity);
+    }
+    let image_from_grid = between(geometry, volume.geometry());
+    let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
+    for corner in 0..8usize {
+        let index = std::array::from_fn(|a| (region.first[a] + (corner >> a & 1) * (region.size[a] - 1)) as f64);
+        let position = image_from_grid.apply(index);
+        low = std::array::from_fn(|a| low[a].min(position[a]));
+        high = std::array::from_fn(|a| high[a].max(position[a]));
+    }
+    let sampler = Sampler::new(volume, method, low, high, intensity);
+    let positions: Vec<[usize; 3]> = region.voxels().map(|(_, position)| position).collect();
+    positions.par_iter().map(|p| number.store(sampler.at(image_from_grid.apply(p.map(|i| i as f64))))).collect()
+}
+
+/// Refuses infinite values, and a region without any number.
+fn require_numbers(values: &[f64]) -> Result<(), Error> {
+    let (nan, infinite) =
+        values.iter().fold((0, 0), |(n, i), v| (n + usize::from(v.is_nan()), i + usize::from(v.is_infinite())));
+    if infinite == 0 && nan < values.len() {
+        return Ok(());
+    }
+    Err(Error::NotFinite { nan, infinite, voxels: values.len() })
+}

@@ -1,0 +1,152 @@
+//! One test or more for each command.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::fixture::{cohort, contents, learned_plugins, plugins, succeed};
+
+fn scan() -> String {
+    cohort().join("sub-000/source.nii.gz").display().to_string()
+}
+
+fn path(folder: &TempDir, name: &str) -> String {
+    folder.path().join(name).display().to_string()
+}
+
+#[test]
+fn info_tells_grid_and_meaning_of_a_phantom() {
+    let told = succeed(&["info", &scan()]);
+    for words in ["CT file source.nii.gz of 96x96x3 at 4.000x4.000x5.000 mm", "unit HU, axes towards LPS"] {
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
+fn identity_returns_the_scan_and_compare_sees_no_difference() {
+    let folder = TempDir::new().unwrap();
+    let out = path(&folder, "out.nii.gz");
+    succeed(&["translate", "identity", &scan(), &out, "--plugins", plugins().to_str().unwrap()]);
+    let told = succeed(&["compare", &out, &scan(), "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["similarity"]["mae"], 0.0);
+    assert_eq!(told["similarity"]["ssim"], 1.0);
+    assert_eq!(told["bland_altman"]["mean_difference"], 0.0);
+    assert_eq!(told["voxels"], 96 * 96 * 3);
+}
+
+#[test]
+fn compare_inside_a_mask_counts_its_voxels() {
+    let folder = cohort().join("sub-001");
+    let (a, b) = (folder.join("source.nii.gz"), folder.join("reference.nii.gz"));
+    let mask = folder.join("labels.nii.gz");
+    let arguments = ["compare", a.to_str().unwrap(), b.to_str().unwrap(), "--mask", mask.to_str().unwrap()];
+    let whole = succeed(&arguments);
+    let liver = succeed(&[&arguments[..], &["--label", "2"]].concat());
+    let voxels = |text: &str| text.lines().next().unwrap().split_whitespace().last().unwrap().parse::<u32>().unwrap();
+    assert!(voxels(&liver) > 100 && voxels(&liver) < voxels(&whole) && voxels(&whole) < 96 * 96 * 3);
+    assert!(liver.contains("CT, 12 bit"), "the range of PSNR is named: {liver}");
+}
+
+#[test]
+fn histogram_takes_its_reference_by_name() {
+    let folder = TempDir::new().unwrap();
+    let out = path(&folder, "out.nii.gz");
+    let reference = format!("reference={}", cohort().join("template.nii.gz").display());
+    let arguments = ["translate", "histogram", &scan(), &out, "--input", &reference, "--plugins"];
+    succeed(&[&arguments[..], &[plugins().to_str().unwrap()]].concat());
+    let told = succeed(&["compare", &out, &scan(), "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert!(told["similarity"]["mae"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_scan_survives_dicom_and_back() {
+    let folder = TempDir::new().unwrap();
+    let (series, back) = (path(&folder, "series"), path(&folder, "back.nii.gz"));
+    succeed(&["convert", &scan(), &series]);
+    succeed(&["convert", &series, &back]);
+    assert!(succeed(&["info", &series]).starts_with("CT series"));
+    let told: serde_json::Value = serde_json::from_str(&succeed(&["compare", &back, &scan(), "--json"])).unwrap();
+    assert!(told["similarity"]["mae"].as_f64().unwrap() <= 0.5, "stored as whole HU or finer: {told}");
+}
+
+#[test]
+fn radiomics_writes_one_row_of_named_features() {
+    let folder = TempDir::new().unwrap();
+    let (out, settings) = (path(&folder, "out.csv"), path(&folder, "settings.json"));
+    fs::write(&settings, r#"{"setting": {"binWidth": 10}, "featureClass": {"firstorder": ["Mean"], "glcm": []}}"#)
+        .unwrap();
+    let labels = cohort().join("sub-000/labels.nii.gz");
+    let arguments =
+        ["radiomics", &scan(), labels.to_str().unwrap(), "--label", "2", "--settings", &settings, "-o", &out];
+    succeed(&arguments);
+    let table = fs::read_to_string(&out).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0].len(), rows[1].len());
+    let mean = rows[0].iter().position(|name| *name == "original_firstorder_Mean").unwrap();
+    assert!((0.0..120.0).contains(&rows[1][mean].parse::<f64>().unwrap()), "liver in HU");
+    assert_eq!(rows[0].iter().filter(|name| name.starts_with("original_glcm_")).count(), 24);
+    assert!(!rows[0].contains(&"original_firstorder_Median"));
+}
+
+#[test]
+fn plugins_list_tells_what_each_takes() {
+    let told = succeed(&["plugins", "list", "--plugins", plugins().to_str().unwrap()]);
+    for words in ["identity 0.1.0:", "histogram 0.1.0:", "input reference:", "--set fault=...", "library sha256"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
+fn phantoms_are_written_as_dicom_and_nifti_with_equal_voxels() {
+    let folder = TempDir::new().unwrap();
+    let (nifti, dicom) = (path(&folder, "nifti"), path(&folder, "dicom"));
+    for (out, format) in [(&nifti, "nifti"), (&dicom, "dicom")] {
+        let size = ["--pixels", "64", "--pixel-mm", "6", "--length-mm", "10", "--seed", "1", "--protocol", "a-sharp"];
+        succeed(&[&["phantom", "--out", out, "--format", format][..], &size].concat());
+    }
+    let (image, series) = (format!("{nifti}/sub-000_a-sharp.nii.gz"), format!("{dicom}/sub-000_a-sharp"));
+    let told: serde_json::Value = serde_json::from_str(&succeed(&["compare", &series, &image, "--json"])).unwrap();
+    assert!(told["similarity"]["mae"].as_f64().unwrap() <= 0.5, "{told}");
+    let again = path(&folder, "again");
+    let size = ["--pixels", "64", "--pixel-mm", "6", "--length-mm", "10", "--seed", "1", "--protocol", "a-sharp"];
+    succeed(&[&["phantom", "--out", &again, "--format", "nifti"][..], &size].concat());
+    assert_eq!(contents(nifti.as_ref()), contents(again.as_ref()));
+}
+
+#[test]
+fn phantom_lists_its_protocols() {
+    let told = succeed(&["phantom", "--list"]);
+    assert!(told.lines().count() >= 4);
+    assert!(told.contains("a-soft") && told.contains("MTF 50 %"));
+}
+
+#[test]
+fn training_makes_a_bundle_that_translates() {
+    let Some(learned) = learned_plugins() else { return };
+    let learned = learned.display().to_string();
+    let folder = TempDir::new().unwrap();
+    let scans = |name: &str, protocol: &str, first: &str| {
+        let out = path(&folder, name);
+        let what = ["--protocol", protocol, "--first-subject", first, "--pixels", "96", "--pixel-mm", "4"];
+        succeed(&[&["phantom", "--out", &out, "--length-mm", "10"][..], &what].concat());
+        out
+    };
+    let (source, target) = (scans("source", "a-sharp", "0"), scans("target", "a-soft", "1"));
+    let bundle = path(&folder, "bundle");
+    let arguments =
+        ["train", "cyclegan", "--source", &source, "--target", &target, "-o", &bundle, "--plugins", &learned];
+    let short = ["--steps", "4", "--batch", "1", "--patch", "32", "--checkpoint-every", "2"];
+    succeed(&[&arguments[..], &short].concat());
+    let losses = fs::read_to_string(format!("{bundle}/losses.csv")).unwrap();
+    assert_eq!(losses.lines().count(), 5);
+    assert!(losses.starts_with("step,"));
+    assert!(contents(format!("{bundle}/previews").as_ref()).len() >= 2);
+    let out = path(&folder, "out.nii.gz");
+    succeed(&["translate", &bundle, &scan(), &out]);
+    assert!(succeed(&["info", &out]).contains("96x96x3"));
+    let again = String::from_utf8(crate::fixture::isoscan(&[&arguments[..], &short].concat()).stderr).unwrap();
+    assert!(again.contains("holds a finished bundle"), "{again}");
+}
