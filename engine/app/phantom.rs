@@ -50,10 +50,10 @@ pub(crate) struct Args {
     #[arg(long, default_value = "nifti")]
     format: Format,
     /// Columns and rows of a slice
-    #[arg(long, default_value_t = 192, value_name = "N")]
+    #[arg(long, default_value_t = 256, value_name = "N")]
     pixels: usize,
     /// Side of a pixel, mm
-    #[arg(long, default_value_t = 2.0, value_name = "MM")]
+    #[arg(long, default_value_t = 1.5, value_name = "MM")]
     pixel_mm: f64,
     /// Scanned length along the body, mm
     #[arg(long, default_value_t = 60.0, value_name = "MM")]

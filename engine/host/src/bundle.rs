@@ -58,6 +58,14 @@ struct Manifest {
 
 /// Reads a bundle folder or a bare library file and verifies its hashes.
 ///
+/// ```
+/// use isoscan_host::{Error, Party, open_bundle};
+///
+/// let refused = open_bundle(std::path::Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap_err();
+/// assert!(matches!(refused, Error::NotABundle { .. }));
+/// assert_eq!(refused.party(), Party::Operator);
+/// ```
+///
 /// # Errors
 /// Every variant of [`Error`]; [`Error::party`] says who must act.
 pub fn open_bundle(path: &Path) -> Result<Bundle, Error> {

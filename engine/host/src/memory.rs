@@ -17,9 +17,6 @@ use rustix::{
     param::page_size,
 };
 
-/// Idle buffers beyond this many bytes are given back to the system, oldest first.
-const IDLE_BYTES: usize = 256 << 20;
-
 /// A mapped memory file with an inaccessible page on each side.
 pub(crate) struct Mapping {
     start: *mut u8,
@@ -47,6 +44,7 @@ pub(crate) struct Region {
 pub(crate) struct BufferPool {
     idle: Mutex<Vec<Arc<Region>>>,
     keep: usize,
+    keep_bytes: usize,
 }
 
 /// The page through which a worker reports progress and is asked to stop, without messages.
@@ -118,9 +116,9 @@ impl Region {
 }
 
 impl BufferPool {
-    /// A pool that keeps at least `keep` idle buffers.
-    pub(crate) fn new(keep: usize) -> Self {
-        Self { idle: Mutex::new(Vec::new()), keep }
+    /// A pool that gives its oldest idle buffers up when it has more than `keep` and more than `keep_bytes` in them.
+    pub(crate) fn new(keep: usize, keep_bytes: usize) -> Self {
+        Self { idle: Mutex::new(Vec::new()), keep, keep_bytes }
     }
 
     /// A region of exactly `len` bytes rounded up to whole pages.
@@ -139,7 +137,7 @@ impl BufferPool {
         idle.push(region);
         let mut bytes: usize = idle.iter().map(|region| region.map.len()).sum();
         let mut surplus = Vec::new();
-        while idle.len() > self.keep && bytes > IDLE_BYTES {
+        while idle.len() > self.keep && bytes > self.keep_bytes {
             let oldest = idle.remove(0);
             bytes -= oldest.map.len();
             surplus.push(oldest);
@@ -196,4 +194,51 @@ fn memory_file(name: &str, len: usize) -> io::Result<OwnedFd> {
     ftruncate(&file, len as u64)?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_reuses_what_fits_and_gives_up_its_oldest_surplus() {
+        let page = page_size();
+        let pool = BufferPool::new(2, 3 * page);
+        let [small, large, output] = [(page, Use::Input), (3 * page, Use::Input), (page, Use::Output)]
+            .map(|(len, use_)| pool.take(len, use_).unwrap());
+        let ids = [small.id, large.id, output.id];
+        let oldest = Arc::downgrade(&small);
+        for region in [small, large, output] {
+            pool.give(region);
+        }
+        assert!(oldest.upgrade().is_none());
+        assert_eq!(pool.take(2 * page + 1, Use::Input).unwrap().id, ids[1]);
+        assert_eq!(pool.take(1, Use::Output).unwrap().id, ids[2]);
+        assert!(!ids.contains(&pool.take(1, Use::Input).unwrap().id));
+    }
+
+    #[test]
+    fn an_input_file_cannot_be_mapped_writable_or_resized() {
+        let page = page_size();
+        let [input, output] = [Use::Input, Use::Output].map(|purpose| Region::new(page, purpose).unwrap());
+        assert!(Mapping::new(input.file(), page, false).is_ok());
+        assert_eq!(Mapping::new(input.file(), page, true).err(), Some(io::Errno::PERM));
+        assert!(Mapping::new(output.file(), page, true).is_ok());
+        for region in [&input, &output] {
+            assert_eq!(ftruncate(region.file(), 0), Err(io::Errno::PERM));
+            assert_eq!(ftruncate(region.file(), 2 * page as u64), Err(io::Errno::PERM));
+        }
+    }
+
+    #[test]
+    fn the_control_page_carries_progress_one_way_and_the_wish_to_stop_the_other() {
+        let (engine, file) = Control::create().unwrap();
+        let worker = Control::open(file.as_fd()).unwrap();
+        assert!(!worker.report(0.25));
+        engine.cancel();
+        assert_eq!((engine.progress(), worker.report(f32::NAN), engine.progress()), (0.25, true, 0.0));
+        engine.reset();
+        assert!(!worker.report(7.0));
+        assert_eq!(engine.progress(), 1.0);
+    }
 }

@@ -26,7 +26,7 @@ pub fn seal_bundle(like: &Path, dir: &Path) -> Result<(), Error> {
     }
     manifest.insert("files".to_owned(), files.into());
     let text = toml::to_string(&manifest).map_err(|e| wrong(e.to_string()))?;
-    let unfinished = dir.with_extension("unsealed");
+    let unfinished = dir.join("plugin.toml.unfinished");
     let path = dir.join(MANIFEST);
     let written = fs::write(&unfinished, text).and_then(|()| fs::File::open(&unfinished)?.sync_all());
     written.and_then(|()| fs::rename(&unfinished, &path)).map_err(|cause| Error::Write { path, cause })

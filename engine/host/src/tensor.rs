@@ -138,3 +138,47 @@ pub(crate) fn byte_len(shape: [usize; 5]) -> Option<usize> {
     let bytes = shape.iter().try_fold(size_of::<f32>(), |n, &extent| n.checked_mul(extent))?;
     (bytes > 0 && bytes <= isize::MAX as usize / 2).then_some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(shape: [usize; 5]) -> TensorBuf {
+        let pool = Arc::new(BufferPool::new(2, 0));
+        TensorBuf::take(&pool, shape, Use::Output, &Origin::default()).unwrap()
+    }
+
+    #[test]
+    fn a_tensor_ends_where_its_mapping_does_up_to_alignment() {
+        // 1,024 voxels fill a page of 4,096 bytes; one more needs 64 bytes more, of which it uses 4.
+        let page = rustix::param::page_size();
+        let map = |len| Arc::clone(&tensor([1, 1, 1, 1, len]).region);
+        let full = Placement { before: 0, voxels: page / 4, after: 0 };
+        assert_eq!(Placement::of(page / 4, &map(page / 4).map), Some(full));
+        let longer = Placement { before: page - 64, voxels: page / 4 + 1, after: 60 };
+        assert_eq!(Placement::of(page / 4 + 1, &map(page / 4 + 1).map), Some(longer));
+        assert_eq!(Placement::of(page / 4 + 1, &map(page / 4).map), None);
+        assert_eq!(Placement::of(usize::MAX, &map(1).map), None);
+    }
+
+    #[test]
+    fn empty_and_impossible_shapes_have_no_size() {
+        assert_eq!(byte_len([2, 1, 3, 5, 7]), Some(4 * 210));
+        for shape in
+            [[0, 1, 1, 1, 1], [usize::MAX, 2, 1, 1, 1], [1 << 20, 1 << 20, 1 << 20, 1, 1], [1 << 61, 1, 1, 1, 1]]
+        {
+            assert_eq!(byte_len(shape), None, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn a_cleared_tensor_notices_bytes_written_around_it() {
+        let mut tensor = tensor([1, 1, 1, 1, 3]);
+        tensor.clear();
+        tensor.copy_from_slice(&[1.0, 2.0, 3.0]);
+        assert!(tensor.surroundings_are_clear());
+        // SAFETY: three voxels of 12 bytes leave 52 bytes behind them in the mapping.
+        unsafe { tensor.data().add(3).write(1.0) };
+        assert!(!tensor.surroundings_are_clear());
+    }
+}

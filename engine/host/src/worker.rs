@@ -177,13 +177,14 @@ impl Worker {
 
     /// False when the process has died since its last answer.
     pub(crate) fn is_alive(&mut self) -> bool {
-        loop {
+        for _ in 0..LOG_LINES {
             match link::receive(&self.socket, &mut self.inbox, false) {
                 Err(Silence::Nothing) => return true,
                 Ok(message) if message.kind == Kind::Log => {}
                 _ => return false,
             }
         }
+        true
     }
 
     /// Lets the worker map the order's buffers that it does not know, and forget those that exist no more.
@@ -235,10 +236,8 @@ impl Worker {
                 Ok(message) => {
                     self.traffic.message_bytes += link::HEADER + message.body.len();
                     match message.kind {
-                        Kind::Log => {
-                            self.note(&message);
-                            continue;
-                        }
+                        // On to the clock as well: a plugin that logs for ever must not outlive its deadline.
+                        Kind::Log => self.note(&message),
                         Kind::Crash => return Err(self.crashed(&message, origin)),
                         _ => return Ok(message),
                     }
@@ -350,11 +349,13 @@ struct LastWords {
 impl LastWords {
     const LINES: usize = 20;
     const WIDTH: usize = 300;
+    /// Together as much as a pipe holds.
+    const PIECES: usize = 16;
 
-    /// Takes what is there without waiting.
+    /// Takes what is there without waiting, but not what a plugin that prints for ever adds meanwhile.
     fn read(&mut self, output: &mut PipeReader) {
         let mut piece = [0; 4096];
-        loop {
+        for _ in 0..Self::PIECES {
             match output.read(&mut piece) {
                 Ok(0) => {
                     self.ended = true;

@@ -6,7 +6,7 @@ use crate::{Mask, Orientation};
 /// The largest piece of the region, pieces being joined by voxel faces; of equal pieces the one that comes first in x,
 /// y, z order. An empty region stays empty.
 pub fn largest_component(mask: &Mask) -> Mask {
-    let pieces = Pieces::of(mask.inside(), true, true);
+    let pieces = Pieces::of(mask.inside(), Kind::Region);
     let mut voxels = vec![0usize; pieces.runs.len()];
     for (run, &root) in pieces.runs.iter().zip(&pieces.root) {
         voxels[root] += run.end - run.begin;
@@ -14,7 +14,7 @@ pub fn largest_component(mask: &Mask) -> Mask {
     // `max_by_key` gives the last of equals; reversed, that is the first piece.
     let largest = (0..voxels.len()).rev().max_by_key(|&root| voxels[root]);
     let mut inside = Array3::from_elem(mask.inside().dim(), false);
-    pieces.paint(&mut inside, true, |root| Some(root) == largest);
+    pieces.paint(&mut inside, |root| Some(root) == largest);
     Mask::new(inside, mask.geometry().clone()).expect("same shape")
 }
 
@@ -35,14 +35,14 @@ pub fn fill_holes(mask: &Mask) -> Mask {
 /// Fills the holes of every `[y, x]` slice.
 fn filled(inside: ArrayView3<'_, bool>) -> Array3<bool> {
     let (_, ny, nx) = inside.dim();
-    let pieces = Pieces::of(inside, false, false);
+    let pieces = Pieces::of(inside, Kind::GapsOfSlices);
     let mut open = vec![false; pieces.runs.len()];
     for (run, &root) in pieces.runs.iter().zip(&pieces.root) {
         let y = run.row % ny;
         open[root] |= run.begin == 0 || run.end == nx || y == 0 || y == ny - 1;
     }
     let mut filled = inside.to_owned();
-    pieces.paint(&mut filled, true, |root| !open[root]);
+    pieces.paint(&mut filled, |root| !open[root]);
     filled
 }
 
@@ -53,6 +53,15 @@ struct Run {
     end: usize,
 }
 
+/// Which voxels form pieces, joined by faces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Those inside, across all slices.
+    Region,
+    /// Those outside, each slice on its own.
+    GapsOfSlices,
+}
+
 /// The runs of one kind of voxel and, for each, the first run of the piece it belongs to.
 struct Pieces {
     runs: Vec<Run>,
@@ -60,13 +69,12 @@ struct Pieces {
 }
 
 impl Pieces {
-    /// Pieces of the voxels that equal `value`, joined by faces; across slices too when `across` is set.
-    fn of(inside: ArrayView3<'_, bool>, value: bool, across: bool) -> Self {
+    fn of(inside: ArrayView3<'_, bool>, kind: Kind) -> Self {
         let (nz, ny, _) = inside.dim();
         let mut runs = Vec::new();
         let mut first_of_row = vec![0];
         for line in inside.rows() {
-            push_runs(line.iter().map(|&v| v == value), first_of_row.len() - 1, &mut runs);
+            push_runs(line.iter().map(|&v| v == (kind == Kind::Region)), first_of_row.len() - 1, &mut runs);
             first_of_row.push(runs.len());
         }
         let mut pieces = Self { root: (0..runs.len()).collect(), runs };
@@ -75,7 +83,7 @@ impl Pieces {
             if row % ny > 0 {
                 pieces.join(first_of_row[row - 1]..first_of_row[row], here.clone());
             }
-            if across && row >= ny {
+            if kind == Kind::Region && row >= ny {
                 pieces.join(first_of_row[row - ny]..first_of_row[row - ny + 1], here);
             }
         }
@@ -111,13 +119,13 @@ impl Pieces {
         run
     }
 
-    /// Sets the voxels of the chosen pieces to `value`.
-    fn paint(&self, inside: &mut Array3<bool>, value: bool, chosen: impl Fn(usize) -> bool) {
+    /// Puts the voxels of the chosen pieces inside.
+    fn paint(&self, inside: &mut Array3<bool>, chosen: impl Fn(usize) -> bool) {
         let (_, _, nx) = inside.dim();
         let voxels = inside.as_slice_mut().expect("masks are contiguous");
         for (run, &root) in self.runs.iter().zip(&self.root) {
             if chosen(root) {
-                voxels[run.row * nx..][run.begin..run.end].fill(value);
+                voxels[run.row * nx..][run.begin..run.end].fill(true);
             }
         }
     }

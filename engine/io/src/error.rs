@@ -101,7 +101,7 @@ pub enum Error {
     /// The distance between two neighbouring slices is not that of the series.
     #[error("uneven slices: expected a gap of {expected_mm:.4} mm, found {found_mm:.4} mm after slice {slice} ({missing} missing): {}", path.display())]
     UnevenSlices {
-        /// Median gap of the series, mm.
+        /// The usual (median) gap of the series, mm.
         expected_mm: f64,
         /// The gap that differs, mm.
         found_mm: f64,

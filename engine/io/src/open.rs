@@ -129,6 +129,9 @@ fn search(folder: &Path) -> Result<Search, Error> {
     for (path, header) in others.iter().zip(dicom::read_headers(&others)) {
         match header {
             Ok(slice) if slice.is_image() => slices.push(slice),
+            Ok(slice) if slice.lacks_pixels() => {
+                unreadable.push(failed(path.clone(), slice.malformed("Pixel Data", "an image", "none")));
+            }
             Ok(_) | Err(Error::NotAnImage { .. }) => {}
             Err(error) => unreadable.push(failed(path.clone(), error)),
         }

@@ -105,13 +105,19 @@ fn other_programs_read_the_same_images() {
             let ct = volume.map(|v| v - 900.0).with_meaning(Modality::Ct, Unit::Hounsfield);
             let path = at(&format!("{name}-as-ct"));
             write_dicom(&path, &ct, &series.source, &derivation("as CT", true)).unwrap();
-            bench.expect(&format!("{name}-as-ct"), "dicom", &path, &ct, 0.0, None);
+            bench.expect(&format!("{name}-as-ct"), "dicom", &path, &ct, 0.0, Some(&folder));
             let small = volume.map(|v| v / 1000.0).with_meaning(Modality::Mr, Unit::Normalized);
             let path = at(&format!("{name}-small"));
             write_dicom(&path, &small, &series.source, &derivation("normalized", true)).unwrap();
             bench.expect(&format!("{name}-small"), "dicom", &path, &small, 2e-5, Some(&folder));
         }
     }
+
+    let radiograph = data.join("single/CXR_MONOCHROME1.dcm");
+    let series = read(&radiograph).unwrap();
+    let path = at("radiograph");
+    write_dicom(&path, &series.volume, &series.source, &derivation("unchanged", true)).unwrap();
+    bench.expect("radiograph", "dicom", &path, &series.volume, 0.0, Some(&radiograph));
 
     let phantom = read(&data.join("nifti_odd/orient_RAS.nii.gz")).unwrap();
     let ct = phantom.volume.clone().with_meaning(Modality::Ct, Unit::Hounsfield);

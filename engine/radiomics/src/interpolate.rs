@@ -110,9 +110,51 @@ impl Sampler {
     }
 }
 
-/// Map from voxels of `from` to continuous voxel indices of `to`.
-pub(crate) fn between(from: &Geometry, to: &Geometry) -> Affine3 {
-    to.voxel_from_world().after(&from.world_from_voxel())
+/// Map from voxels of one grid to continuous voxel indices of another, rounding as ITK does.
+///
+/// Positions that should fall half way between voxels, or on one, come out a rounding error beside it; nearest neighbour
+/// and truncation turn that into another voxel or another number. So positions go through patient space, and those of
+/// a row are interpolated between the row's first voxel and the one after its last.
+pub(crate) struct GridMap {
+    from: Affine3,
+    row_length: f64,
+    to_origin_mm: [f64; 3],
+    to_from_mm: [[f64; 3]; 3],
+}
+
+impl GridMap {
+    pub(crate) fn new(from: &Geometry, to: &Geometry) -> Self {
+        let (direction, spacing_mm) = (to.direction(), to.spacing_mm());
+        let dot = |a: [f64; 3], b: [f64; 3]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+        let oblique = |a: usize, b: usize| dot(direction[a], direction[b]).abs() > 1e-12;
+        let sheared = oblique(0, 1) || oblique(1, 2) || oblique(2, 0);
+        let to_from_mm = if sheared {
+            to.voxel_from_world().matrix
+        } else {
+            std::array::from_fn(|a| direction[a].map(|component| component / spacing_mm[a]))
+        };
+        Self {
+            from: from.world_from_voxel(),
+            row_length: from.size()[0] as f64,
+            to_origin_mm: to.origin_mm(),
+            to_from_mm,
+        }
+    }
+
+    /// The continuous index that corresponds to a voxel.
+    pub(crate) fn voxel(&self, [x, y, z]: [usize; 3]) -> [f64; 3] {
+        let start = self.point([0.0, y as f64, z as f64]);
+        let end = self.point([self.row_length, y as f64, z as f64]);
+        let share = x as f64 / self.row_length;
+        std::array::from_fn(|a| start[a] + share * (end[a] - start[a]))
+    }
+
+    /// The continuous index that corresponds to another.
+    pub(crate) fn point(&self, index: [f64; 3]) -> [f64; 3] {
+        let world = self.from.apply(index);
+        let offset: [f64; 3] = std::array::from_fn(|r| world[r] - self.to_origin_mm[r]);
+        self.to_from_mm.map(|row| row.iter().zip(offset).map(|(m, o)| m * o).sum())
+    }
 }
 
 /// Whether a continuous index lies in the image, whose voxels reach half a voxel around their centres.

@@ -1,7 +1,7 @@
 use isoscan_imaging::{Geometry, Mask, Volume};
 use rayon::prelude::*;
 
-use crate::interpolate::{Sampler, between, is_inside};
+use crate::interpolate::{GridMap, Sampler, is_inside};
 use crate::roi::Roi;
 use crate::settings::{Interpolator, Settings, StoredType};
 use crate::{Error, Stage};
@@ -187,10 +187,10 @@ fn require_grid(image: &Geometry, mask: &Geometry, tolerance: f64) -> Result<(),
 
 /// Refuses a region whose box, voxel borders included, leaves the image by more than a thousandth of a voxel.
 fn require_inside(image: &Geometry, mask: &Geometry, region: &Roi) -> Result<(), Error> {
-    let image_from_mask = between(mask, image);
+    let image_from_mask = GridMap::new(mask, image);
     let ends = [
-        image_from_mask.apply(region.first.map(|i| i as f64 - 0.5)),
-        image_from_mask.apply(std::array::from_fn(|a| (region.first[a] + region.size[a]) as f64 - 0.5)),
+        image_from_mask.point(region.first.map(|i| i as f64 - 0.5)),
+        image_from_mask.point(std::array::from_fn(|a| (region.first[a] + region.size[a]) as f64 - 0.5)),
     ];
     let low: [f64; 3] = std::array::from_fn(|a| ends[0][a].min(ends[1][a]));
     let high: [f64; 3] = std::array::from_fn(|a| ends[0][a].max(ends[1][a]));
@@ -203,16 +203,15 @@ fn require_inside(image: &Geometry, mask: &Geometry, region: &Roi) -> Result<(),
 
 /// The mask on another grid, by nearest neighbour.
 fn onto(mask: &Mask, geometry: &Geometry) -> Result<Roi, Error> {
-    let mask_from_grid = between(geometry, mask.geometry());
+    let mask_from_grid = GridMap::new(geometry, mask.geometry());
     let source = mask.inside();
     let source = source.as_slice().expect("a mask is contiguous by construction");
     let [mx, my, _] = mask.geometry().size();
     let [nx, ny, nz] = geometry.size();
     let mut grid = vec![false; geometry.voxel_count()];
     grid.par_chunks_mut(nx).enumerate().for_each(|(row, out)| {
-        let (y, z) = ((row % ny) as f64, (row / ny) as f64);
         for (x, inside) in out.iter_mut().enumerate() {
-            let index = mask_from_grid.apply([x as f64, y, z]);
+            let index = mask_from_grid.voxel([x, row % ny, row / ny]);
             if is_inside(index, mask.geometry().size()) {
                 let [i, j, k] = index.map(|x| (x + 0.5).floor() as usize);
                 *inside = source[(k * my + j) * mx + i];
@@ -273,17 +272,17 @@ fn sample(
     if geometry == volume.geometry() {
         return gather(volume, region, intensity);
     }
-    let image_from_grid = between(geometry, volume.geometry());
+    let image_from_grid = GridMap::new(geometry, volume.geometry());
     let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
     for corner in 0..8usize {
-        let index = std::array::from_fn(|a| (region.first[a] + (corner >> a & 1) * (region.size[a] - 1)) as f64);
-        let position = image_from_grid.apply(index);
+        let voxel = std::array::from_fn(|a| region.first[a] + (corner >> a & 1) * (region.size[a] - 1));
+        let position = image_from_grid.voxel(voxel);
         low = std::array::from_fn(|a| low[a].min(position[a]));
         high = std::array::from_fn(|a| high[a].max(position[a]));
     }
     let sampler = Sampler::new(volume, method, low, high, intensity);
     let positions: Vec<[usize; 3]> = region.voxels().map(|(_, position)| position).collect();
-    positions.par_iter().map(|p| number.store(sampler.at(image_from_grid.apply(p.map(|i| i as f64))))).collect()
+    positions.par_iter().map(|p| number.store(sampler.at(image_from_grid.voxel(*p)))).collect()
 }
 
 /// Refuses infinite values, and a region without any number.

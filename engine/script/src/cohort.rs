@@ -14,7 +14,7 @@ use crate::{
     record::{Failure, Record},
     scan::{Roi, Scan},
     state::Run,
-    value::argument,
+    value::{argument, number},
 };
 
 type Verb<T> = Result<T, Box<EvalAltResult>>;
@@ -23,7 +23,6 @@ type Verb<T> = Result<T, Box<EvalAltResult>>;
 #[derive(Clone)]
 pub(crate) struct Cohort {
     pub(crate) subjects: Arc<Vec<Subject>>,
-    template: Option<Place>,
     pub(crate) phantom: bool,
 }
 
@@ -39,6 +38,7 @@ struct Inner {
     reference: Option<Place>,
     labels: Option<Place>,
     names: Arc<Vec<(i32, String)>>,
+    styles: Arc<Vec<Place>>,
     rois: Mutex<Option<Arc<BTreeMap<String, Roi>>>>,
     record: Mutex<Record>,
 }
@@ -95,7 +95,7 @@ impl Subject {
         }
         let masks = match &self.0.labels {
             Some(labels) => self.labelled(run, labels)?,
-            None => vec![("body".to_owned(), isoscan_imaging::body(&self.0.source.read(run)?.volume)?)],
+            None => vec![("whole-body".to_owned(), isoscan_imaging::body(&self.0.source.read(run)?.volume)?)],
         };
         let rois =
             masks.into_iter().map(|(name, mask)| Ok((name, Roi::new(run, mask)?))).collect::<Result<_, Error>>()?;
@@ -123,6 +123,36 @@ impl Subject {
         Ok(masks)
     }
 
+    /// Takes `margin_mm` off the edge of every region, so that neighbours do not shine in; a region with nothing left is
+    /// dropped.
+    fn shrink_rois(&self, run: &Run, margin_mm: f64) -> Result<(), Error> {
+        let mut shrunk = BTreeMap::new();
+        for (name, roi) in self.rois(run)?.iter() {
+            let mask = isoscan_imaging::erode(&roi.mask, margin_mm)?;
+            if mask.count() > 0 {
+                shrunk.insert(name.clone(), Roi::new(run, mask)?);
+            }
+        }
+        *self.0.rois.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(shrunk));
+        Ok(())
+    }
+
+    /// Keeps only the regions with these names.
+    fn keep_rois(&self, run: &Run, names: &[String]) -> Result<(), Error> {
+        let rois = self.rois(run)?;
+        let kept: BTreeMap<String, Roi> = rois
+            .iter()
+            .filter(|(name, _)| names.contains(name))
+            .map(|(name, roi)| (name.clone(), roi.clone()))
+            .collect();
+        if kept.is_empty() {
+            let there = rois.keys().cloned().collect::<Vec<_>>().join(", ");
+            return Err(argument("regions", &format!("some of {there}"), names.join(", ")));
+        }
+        *self.0.rois.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(kept));
+        Ok(())
+    }
+
     /// Lets go of what was kept while the subject was worked on.
     fn forget(&self) {
         *self.0.rois.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -133,56 +163,60 @@ impl Subject {
 ///
 /// Either every subject is a folder that holds `source` (a NIfTI file or a DICOM folder), perhaps `reference` and
 /// `labels` or `mask`, with the labels' names in `dseg.tsv` beside the folders; or every series found below is a
-/// subject of its own, without reference.
+/// subject of its own, without reference. `template` beside them is a scan in the style to reach.
 fn open(run: &Run, path: &str) -> Result<Cohort, Error> {
     let folder = run.access.readable(path)?;
-    let names = Arc::new(label_names(&folder)?);
-    let mut subjects = paired(&folder, &names);
-    if subjects.is_empty() {
-        let found = isoscan_io::list(&folder)?;
-        let images: Vec<SeriesSummary> = found.into_iter().filter(|series| series.modality != Modality::Seg).collect();
-        let named = series_ids(&folder, &images).into_iter().zip(images).enumerate();
-        subjects = named.map(|(index, (id, series))| bare(id, index, Place::Series(Box::new(series)))).collect();
+    let mut found = paired(&folder);
+    if found.is_empty() {
+        let listed = isoscan_io::list(&folder)?;
+        let images: Vec<SeriesSummary> = listed.into_iter().filter(|series| series.modality != Modality::Seg).collect();
+        let named = series_ids(&folder, &images).into_iter().zip(images);
+        let place = |series| Place::Series(Box::new(series));
+        found = named.map(|(id, series)| Found { id, source: place(series), reference: None, labels: None }).collect();
     }
-    if subjects.is_empty() {
+    if found.is_empty() {
         return Err(Error::EmptyCohort { path: PathBuf::from(path) });
     }
+    let names = Arc::new(label_names(&folder)?);
     let template = named(&folder, "template").map(Place::Path);
-    Ok(Cohort { subjects: Arc::new(subjects), template, phantom: folder.join("phantom.json").is_file() })
+    let styles = Arc::new(template.into_iter().chain(found.iter().map(|found| found.source.clone())).collect());
+    let subject = |(index, found): (usize, Found)| {
+        Subject(Arc::new(Inner {
+            id: found.id,
+            index,
+            source: found.source,
+            reference: found.reference,
+            labels: found.labels,
+            names: Arc::clone(&names),
+            styles: Arc::clone(&styles),
+            rois: Mutex::default(),
+            record: Mutex::default(),
+        }))
+    };
+    let subjects = found.into_iter().enumerate().map(subject).collect();
+    Ok(Cohort { subjects: Arc::new(subjects), phantom: folder.join("phantom.json").is_file() })
 }
 
-fn paired(folder: &Path, names: &Arc<Vec<(i32, String)>>) -> Vec<Subject> {
+/// What a folder holds of one subject.
+struct Found {
+    id: String,
+    source: Place,
+    reference: Option<Place>,
+    labels: Option<Place>,
+}
+
+fn paired(folder: &Path) -> Vec<Found> {
     let mut folders: Vec<PathBuf> = entries(folder).into_iter().filter(|path| path.is_dir()).collect();
     folders.sort();
-    let with_source = folders.into_iter().filter_map(|path| named(&path, "source").map(|source| (path, source)));
-    with_source
-        .enumerate()
-        .map(|(index, (path, source))| {
-            Subject(Arc::new(Inner {
-                id: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                index,
-                source: Place::Path(source),
-                reference: named(&path, "reference").map(Place::Path),
-                labels: named(&path, "labels").or_else(|| named(&path, "mask")).map(Place::Path),
-                names: names.clone(),
-                rois: Mutex::default(),
-                record: Mutex::default(),
-            }))
+    let subject = |path: &PathBuf| {
+        Some(Found {
+            id: path.file_name()?.to_string_lossy().into_owned(),
+            source: Place::Path(named(path, "source")?),
+            reference: named(path, "reference").map(Place::Path),
+            labels: named(path, "labels").or_else(|| named(path, "mask")).map(Place::Path),
         })
-        .collect()
-}
-
-fn bare(id: String, index: usize, source: Place) -> Subject {
-    Subject(Arc::new(Inner {
-        id,
-        index,
-        source,
-        reference: None,
-        labels: None,
-        names: Arc::default(),
-        rois: Mutex::default(),
-        record: Mutex::default(),
-    }))
+    };
+    folders.iter().filter_map(subject).collect()
 }
 
 /// Names for series that hold nothing of the patient: their places below the cohort's folder, numbered where several
@@ -255,10 +289,6 @@ pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
             cohort.subjects.iter().map(|subject| Dynamic::from(subject.clone())).collect()
         });
     let shared = run.clone();
-    engine.register_fn("style", move |cohort: &mut Cohort, like: Scan| -> Verb<Scan> {
-        Ok(style(&shared, cohort, like.volume.modality())?)
-    });
-    let shared = run.clone();
     engine.register_fn("each", move |context: NativeCallContext, cohort: &mut Cohort, work: FnPtr| -> Verb<Array> {
         each(&context, &shared, cohort, &work)
     });
@@ -279,15 +309,27 @@ pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
         let rois = subject.rois(&shared)?;
         Ok(rois.iter().map(|(name, roi)| (name.as_str().into(), Dynamic::from(roi.clone()))).collect())
     });
+    let shared = run.clone();
+    engine.register_fn("style", move |subject: &mut Subject, like: Scan| -> Verb<Scan> {
+        Ok(style(&shared, subject, like.volume.modality())?)
+    });
+    let shared = run.clone();
+    engine.register_fn("keep_rois", move |subject: &mut Subject, names: Array| -> Verb<()> {
+        let text =
+            |name: &Dynamic| name.clone().into_string().map_err(|_| argument("regions", "a list of names", name));
+        let names = names.iter().map(text).collect::<Result<Vec<String>, Error>>()?;
+        Ok(subject.keep_rois(&shared, &names)?)
+    });
+    let shared = run.clone();
+    engine.register_fn("shrink_rois", move |subject: &mut Subject, margin_mm: Dynamic| -> Verb<()> {
+        Ok(subject.shrink_rois(&shared, number("margin", &margin_mm)?)?)
+    });
 }
 
 /// A scan in the style to reach: the cohort's `template`, or else its first scan of this modality.
-fn style(run: &Run, cohort: &Cohort, modality: Modality) -> Result<Scan, Error> {
-    let first = || cohort.subjects.iter().map(|subject| &subject.0.source).find(|p| p.modality() == Some(modality));
-    let template = cohort.template.as_ref().filter(|place| place.modality() == Some(modality));
-    let place = template.or_else(first);
+fn style(run: &Run, subject: &Subject, modality: Modality) -> Result<Scan, Error> {
     let missing = || argument("style", "a cohort with a template or a scan of the same modality", modality);
-    place.ok_or_else(missing)?.read(run)
+    subject.0.styles.iter().find(|place| place.modality() == Some(modality)).ok_or_else(missing)?.read(run)
 }
 
 /// Runs `work` on every subject, on all cores of the run; results come in the order of the subjects. A subject whose

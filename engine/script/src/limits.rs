@@ -83,6 +83,7 @@ pub(crate) fn sentence(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorFunctionNotFound(signature, _) => format!("no such function: {signature}"),
         EvalAltResult::ErrorVariableNotFound(name, _) => format!("no such variable: {name}"),
         EvalAltResult::ErrorParsing(kind, _) => kind.to_string(),
+        EvalAltResult::ErrorDataRace(..) => "a closure uses the very value whose verb it is given to".to_owned(),
         other => {
             let text = other.to_string();
             text.split(" (line").next().unwrap_or(&text).to_owned()
@@ -107,6 +108,9 @@ pub(crate) fn help(error: &EvalAltResult) -> Option<String> {
             Some("check the name, the number and the types of its arguments".to_owned())
         }
         EvalAltResult::ErrorVariableNotFound(..) => Some("declare it with `let` before it is used".to_owned()),
+        EvalAltResult::ErrorDataRace(..) => {
+            Some("take what the closure needs into a variable of its own before the call".to_owned())
+        }
         EvalAltResult::ErrorParsing(..) => Some("the script was not started: nothing was read or written".to_owned()),
         _ => None,
     }

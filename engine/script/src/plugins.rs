@@ -37,7 +37,7 @@ impl Plugins {
     }
 }
 
-/// The newest version of plugin `id` in `folders`.
+/// The newest version of plugin `id` in the last of `folders` that has one.
 ///
 /// # Errors
 /// [`Error::UnknownPlugin`] with the ids there are, or the refusal of the only bundle that carries the id.
@@ -53,7 +53,7 @@ pub fn find_bundle(folders: &[PathBuf], id: &str) -> Result<Bundle, Error> {
             }
         }
     }
-    if let Some(bundle) = found.iter().filter(|bundle| bundle.id == id).max_by_key(|bundle| version(&bundle.version)) {
+    if let Some(bundle) = found.iter().rfind(|bundle| bundle.id == id) {
         return Ok(bundle.clone());
     }
     if let Some(refusal) = refusal {
@@ -64,9 +64,4 @@ pub fn find_bundle(folders: &[PathBuf], id: &str) -> Result<Bundle, Error> {
     ids.dedup();
     let known = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
     Err(Error::UnknownPlugin { id: id.to_owned(), known })
-}
-
-/// Numbers of a version, so that 0.10 is newer than 0.9.
-fn version(text: &str) -> Vec<u64> {
-    text.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0)).collect()
 }

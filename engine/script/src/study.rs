@@ -337,7 +337,7 @@ fn outcomes(id: &str, record: &Record) -> Vec<SubjectRow> {
 
 fn plots(values: &BTreeMap<String, BTreeMap<Key, BySubject>>, method: &str) -> Vec<DifferencePlot> {
     let Some(features) = values.get(method) else { return Vec::new() };
-    let region = |key: &&Key| key.0 == "liver" || key.0 == "body" || key.0 == "mask";
+    let region = |key: &&Key| ["liver", "whole-body", "mask"].contains(&key.0.as_str());
     let wanted = features.keys().filter(region).filter(|key| PLOTTED.contains(&key.1.as_str()));
     wanted
         .filter_map(|key| {

@@ -43,6 +43,10 @@ fn derivation(run: &Run, scan: &Scan) -> Result<Derivation, Error> {
 /// Writes one NIfTI file below the output folder.
 pub(crate) fn write_nifti(run: &Run, scan: &Scan, name: &str) -> Result<(), Error> {
     let path = run.access.writable(name)?;
+    if let Some(folder) = path.parent() {
+        let failed = |source| isoscan_io::Error::Io { action: "make folder", path: folder.to_owned(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
     isoscan_io::write_nifti(&path, &scan.volume, Some(&scan.source), Some(&derivation(run, scan)?))?;
     run.wrote(&path)
 }

@@ -24,13 +24,15 @@ pub struct Recipe {
 }
 
 /// The generator that the training parameters describe by default.
-pub(crate) const GENERATOR: GeneratorRecipe = GeneratorRecipe { width: 16, halvings: 0, blocks: 4, norm: Norm::None };
+pub(crate) const GENERATOR: GeneratorRecipe =
+    GeneratorRecipe { width: 16, kernel: 3, halvings: 0, blocks: 4, norm: Norm::None };
 
 impl Recipe {
     /// The parameters of training, each with the default that the shipped weights were made with.
     pub(crate) fn params() -> Vec<Param> {
         vec![
             Param::int("width", [1, 256], GENERATOR.width, "", "channels of the generator's stem"),
+            Param::int("kernel", [1, 7], GENERATOR.kernel, "", "side of the generator's first and last kernel, odd"),
             Param::int("halvings", [0, 2], GENERATOR.halvings, "", "times the generator halves the grid"),
             Param::int("blocks", [0, 32], GENERATOR.blocks, "", "residual blocks of the generator"),
             Param::choice(
@@ -62,6 +64,7 @@ impl Recipe {
         let cyclegan = CycleGanRecipe {
             generator: GeneratorRecipe {
                 width: params.int("width")?,
+                kernel: params.int("kernel")?,
                 halvings: params.int("halvings")?,
                 blocks: params.int("blocks")?,
                 norm,

@@ -321,7 +321,7 @@ mod tests {
 
     fn tiny(steps: u64) -> CycleGanRecipe {
         CycleGanRecipe {
-            generator: GeneratorRecipe { width: 4, halvings: 0, blocks: 1, norm: Norm::None },
+            generator: GeneratorRecipe { width: 4, kernel: 3, halvings: 0, blocks: 1, norm: Norm::None },
             discriminator: DiscriminatorRecipe { width: 4, halvings: 1, norm: Norm::None },
             steps,
             learning_rate: 2e-3,

@@ -18,12 +18,14 @@ pub enum Norm {
 
 /// The numbers that define a [`Generator`].
 ///
-/// Published (Zhu et al. 2017): width 64, halvings 2, 9 blocks, instance norm.
+/// Published (Zhu et al. 2017): width 64, kernel 7, halvings 2, 9 blocks, instance norm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneratorRecipe {
     /// Channels after the stem; doubled by every halving. 1 to 256.
     pub width: i64,
+    /// Side of the stem's and the head's kernel: 1, 3, 5 or 7.
+    pub kernel: i64,
     /// Times the grid is halved before the residual blocks, and doubled after them. 0 to 3.
     pub halvings: i64,
     /// Residual blocks of two 3x3 convolutions. 0 to 32.
@@ -41,7 +43,7 @@ impl GeneratorRecipe {
     /// Receptive field radius in voxels, rounded up to [`GeneratorRecipe::multiple`]: how far from a voxel the input
     /// can change its output.
     ///
-    /// Stem and head reach 3 each. At halving level l a voxel stands for 2^l: the 3x3 stride 2 reaches 2^l at the level
+    /// Stem and head reach half their kernel. At halving level l a voxel stands for 2^l: the 3x3 stride 2 reaches 2^l at the level
     /// it starts from, each block 2 * 2^h at the deepest level h, and each doubling reaches at most 2 * 2^l by linear
     /// resizing and 2^l by its 3x3. With [`Norm::Instance`] the true radius is the whole extent; this counts the
     /// convolutions alone.
@@ -49,18 +51,20 @@ impl GeneratorRecipe {
         let (halvings, blocks) = (self.halvings.clamp(0, 3) as u32, self.blocks.max(0) as usize);
         let down: usize = (0..halvings).map(|level| 1 << level).sum();
         let up = 3 * down;
-        let radius = 3 + down + blocks * (2 << halvings) + up + 3;
+        let edge = self.kernel.max(0) as usize / 2;
+        let radius = 2 * edge + down + blocks * (2 << halvings) + up;
         radius.next_multiple_of(self.multiple())
     }
 
     fn check(&self) -> Result<(), Error> {
         let ranges = [
             ("width", self.width, 1..=256, "1..=256"),
+            ("kernel", self.kernel, 1..=7, "1, 3, 5, 7"),
             ("halvings", self.halvings, 0..=3, "0..=3"),
             ("blocks", self.blocks, 0..=32, "0..=32"),
         ];
         for (field, found, range, expected) in ranges {
-            if !range.contains(&found) {
+            if !range.contains(&found) || (field == "kernel" && found % 2 == 0) {
                 return Err(Error::Recipe { field, expected, found: found as f64 });
             }
         }
@@ -70,8 +74,8 @@ impl GeneratorRecipe {
 
 /// ResNet generator with a residual head: `output = input + network(input)`.
 ///
-/// Stem 7x7, 3x3 stride 2 per halving, residual blocks, resize and 3x3 per doubling (no transposed convolution, the
-/// cause of checkerboards), head 7x7; reflection padding; no final squashing, so that the image's scale is kept.
+/// Stem, 3x3 stride 2 per halving, residual blocks, resize and 3x3 per doubling (no transposed convolution, the
+/// cause of checkerboards), head; reflection padding; no final squashing, so that the image's scale is kept.
 #[derive(Debug)]
 pub struct Generator {
     recipe: GeneratorRecipe,
@@ -93,7 +97,7 @@ impl Generator {
         let mut parameters = Parameters::new(seed, network);
         let p = &mut parameters;
         let (width, norm) = (recipe.width, recipe.norm);
-        let stem = Conv::new(p, "stem", same(norm, 1, width, 7))?;
+        let stem = Conv::new(p, "stem", same(norm, 1, width, recipe.kernel))?;
         let mut channels = width;
         let mut down = Vec::new();
         for level in 0..recipe.halvings {
@@ -112,7 +116,7 @@ impl Generator {
             up.push(Conv::new(p, &format!("up{level}"), same(norm, channels, channels / 2, 3))?);
             channels /= 2;
         }
-        let shape = same(norm, channels, 1, 7);
+        let shape = same(norm, channels, 1, recipe.kernel);
         let head = Conv::new(p, "head", ConvShape { deviation: 0.1 * shape.deviation, ..shape })?;
         Ok(Self { recipe: recipe.clone(), parameters, stem, down, blocks, up, head })
     }
@@ -205,7 +209,7 @@ mod tests {
     use crate::Random;
 
     fn recipe(width: i64, halvings: i64, blocks: i64, norm: Norm) -> GeneratorRecipe {
-        GeneratorRecipe { width, halvings, blocks, norm }
+        GeneratorRecipe { width, kernel: 7, halvings, blocks, norm }
     }
 
     fn noise(y: i64, x: i64) -> Tensor {
@@ -223,13 +227,14 @@ mod tests {
 
     #[test]
     fn halo_by_hand() {
-        for (halvings, blocks, expected) in [
-            (0, 0, 6),     // two 7x7
-            (0, 4, 6 + 8), // and eight 3x3
-            (1, 0, 6 + 1 + 3),
-            (2, 9, 6 + 3 + 9 * 8 + 9 + 2), // 90, up to the next multiple of 4
+        for (kernel, halvings, blocks, expected) in [
+            (7, 0, 0, 3 + 3),
+            (3, 0, 4, 1 + 8 + 1),
+            (7, 1, 0, 3 + 1 + 3 + 3),
+            (7, 2, 9, 92), // 3 + 3 + 9 * 8 + 9 + 3 = 90, up to the next multiple of 4
         ] {
-            assert_eq!(recipe(8, halvings, blocks, Norm::None).halo(), expected, "{halvings} {blocks}");
+            let recipe = GeneratorRecipe { kernel, ..recipe(8, halvings, blocks, Norm::None) };
+            assert_eq!(recipe.halo(), expected, "{recipe:?}");
         }
     }
 
@@ -278,6 +283,9 @@ mod tests {
     fn impossible_recipes_and_images_are_errors() {
         let refused = Generator::new(&recipe(0, 0, 1, Norm::None), 1, 0);
         assert!(matches!(refused, Err(Error::Recipe { field: "width", .. })));
+        let even = GeneratorRecipe { kernel: 4, ..recipe(2, 0, 0, Norm::None) };
+        let refused = Generator::new(&even, 1, 0).map_err(|e| e.to_string());
+        assert_eq!(refused.unwrap_err(), "recipe: kernel must be in 1, 3, 5, 7, found 4");
         let generator = Generator::new(&recipe(2, 2, 0, Norm::None), 1, 0).unwrap();
         let image = Tensor::zeros([1, 1, 10, 12], (Kind::Float, Device::Cpu));
         let refused = generator.forward(&image).map_err(|e| e.to_string());

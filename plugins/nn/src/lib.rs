@@ -7,7 +7,7 @@
 //! use isoscan_nn::{Generator, GeneratorRecipe, Norm};
 //! use tch::{Kind, Device, Tensor};
 //!
-//! let recipe = GeneratorRecipe { width: 4, halvings: 0, blocks: 1, norm: Norm::None };
+//! let recipe = GeneratorRecipe { width: 4, kernel: 7, halvings: 0, blocks: 1, norm: Norm::None };
 //! assert_eq!(recipe.halo(), 8); // 3 + 2 + 3: the stem, one block of two 3x3, the head
 //! let generator = Generator::new(&recipe, 1, 0)?;
 //! let image = Tensor::zeros([1, 1, 16, 16], (Kind::Float, Device::Cpu));

@@ -67,6 +67,17 @@ fn voxels_are_not_copied_between_the_processes() {
 }
 
 #[test]
+fn calls_of_changing_size_outgrow_the_pool_and_stay_right() {
+    // Two buffers of each size are more than the 256 MiB that the pool keeps, so the first size is gone at its return.
+    let plugin = open(identity(), options());
+    for len in [20 << 20, 21 << 20, 22 << 20, 20 << 20] {
+        let reply = call(&plugin, &vec![len as f32; len], None, "S01").unwrap();
+        assert_eq!(reply.traffic.mapped_buffers, 2, "{len}");
+        assert!(reply.output.iter().all(|&v| v == len as f32));
+    }
+}
+
+#[test]
 fn an_output_can_be_the_next_input() {
     let plugin = open(identity(), options());
     let first = call(&plugin, &[3.0, 4.0], None, "first").unwrap();

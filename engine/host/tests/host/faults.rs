@@ -62,6 +62,12 @@ fn a_hang_ends_at_its_deadline() {
 }
 
 #[test]
+fn a_plugin_that_talks_for_ever_ends_at_its_deadline() {
+    let plugin = open(odd(), Options { deadline: Duration::from_millis(500), ..options() });
+    assert!(matches!(fault(&plugin, ("manner", "babble")), Fault::Deadline { .. }));
+}
+
+#[test]
 fn cancelling_ends_a_plugin_that_ignores_it_and_a_call_that_waits() {
     let plugin = open(odd(), options());
     let (working, waiting, inside) = (AtomicBool::new(false), AtomicBool::new(false), Barrier::new(2));

@@ -87,6 +87,12 @@ static IsoStatus run(void *instance, const IsoHost *host, const IsoCall *call) {
         host->set_error(host->ctx, iso_str("stopped as asked"));
         return ISO_STATUS_CANCELLED;
     }
+    if (asked(call, "babble")) {
+        for (;;) {
+            host->log(host->ctx, 3, iso_str("and another thing"));
+            printf("and another thing\n");
+        }
+    }
     if (asked(call, "stubborn")) {
         host->progress(host->ctx, 0.5f);
         for (;;) {

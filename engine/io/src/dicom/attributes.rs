@@ -2,6 +2,7 @@
 
 use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
 /// Text without padding; `None` when absent or empty.
@@ -56,6 +57,15 @@ pub(crate) fn put_decimals(object: &mut InMemDicomObject, tag: Tag, values: &[f6
 /// Puts a sequence.
 pub(crate) fn put_items(object: &mut InMemDicomObject, tag: Tag, items: Vec<InMemDicomObject>) {
     object.put(DataElement::new(tag, VR::SQ, DataSetSequence::from(items)));
+}
+
+/// An item of a code sequence.
+pub(crate) fn code(value: &str, scheme: &str, meaning: &str) -> InMemDicomObject {
+    let mut item = InMemDicomObject::new_empty();
+    put(&mut item, tags::CODE_VALUE, VR::SH, value);
+    put(&mut item, tags::CODING_SCHEME_DESIGNATOR, VR::SH, scheme);
+    put(&mut item, tags::CODE_MEANING, VR::LO, meaning);
+    item
 }
 
 /// The number in at most 16 characters (VR DS) with as many digits as fit.

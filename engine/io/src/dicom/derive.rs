@@ -7,12 +7,12 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use isoscan_imaging::{Geometry, Modality, Unit, Volume};
 
-use super::attributes::{number, put, put_decimals, put_items, text, texts, whole};
+use super::attributes::{code, number, put, put_decimals, put_items, text, texts, whole};
 use super::encode::{Plan, plan};
 use super::header::Slice;
 use super::module::{anonymous, complete, fresh_study, is_projection, sop_class};
+use super::output::{self, Written, ascii, content_hashes, write_slices};
 use super::pixels::SampleFormat;
-use super::publish::{self, Written, ascii, content_hashes, write_slices};
 use super::stack::DicomSource;
 use super::uid::uid;
 use crate::provenance::sha256;
@@ -62,7 +62,7 @@ pub fn write_dicom(
     let sources = origin.source_images(shared.locations());
     write_slices(dir, volume, &plan, |k| {
         let (mut object, padding) = match &origin {
-            Origin::Series(series) => shared.from_slice(nearest(series, volume.geometry(), k, same_grid)),
+            Origin::Series(series) => shared.kept_of(nearest(series, volume.geometry(), k, same_grid)),
             Origin::Nobody(input) => (fresh_study(&anonymous(input), input), None),
         };
         complete(&mut object, volume.modality());
@@ -149,7 +149,7 @@ impl Shared<'_> {
     }
 
     /// The attributes that an output keeps of its source slice, and the intensity that the slice marks as padding.
-    fn from_slice(&self, slice: &Slice) -> (InMemDicomObject, Option<f32>) {
+    fn kept_of(&self, slice: &Slice) -> (InMemDicomObject, Option<f32>) {
         let same_modality = slice.modality() == self.volume.modality();
         let equipment = equipment_history(&slice.object);
         let mut object = if same_modality { same_modality_base(slice) } else { other_modality_base(slice) };
@@ -197,7 +197,7 @@ impl Shared<'_> {
         for tag in [tags::SLICE_LOCATION, tags::GANTRY_DETECTOR_TILT, tags::PIXEL_ASPECT_RATIO] {
             object.remove_element(tag);
         }
-        publish::put_grid(object, self.volume, k);
+        output::put_grid(object, self.volume, k);
         let step = self.volume.geometry().spacing_mm()[2];
         if had_spacing {
             put_decimals(object, tags::SPACING_BETWEEN_SLICES, &[step]);
@@ -442,14 +442,6 @@ fn class_of(slice: &Slice) -> String {
     text(&slice.object, tags::SOP_CLASS_UID).unwrap_or_else(|| uids::CT_IMAGE_STORAGE.to_owned())
 }
 
-fn code(value: &str, scheme: &str, meaning: &str) -> InMemDicomObject {
-    let mut item = InMemDicomObject::new_empty();
-    put(&mut item, tags::CODE_VALUE, VR::SH, value);
-    put(&mut item, tags::CODING_SCHEME_DESIGNATOR, VR::SH, scheme);
-    put(&mut item, tags::CODE_MEANING, VR::LO, meaning);
-    item
-}
-
 fn scheme() -> InMemDicomObject {
     let mut item = InMemDicomObject::new_empty();
     put(&mut item, tags::CODING_SCHEME_DESIGNATOR, VR::SH, SCHEME);
@@ -464,7 +456,7 @@ fn items_of(object: &InMemDicomObject, tag: Tag) -> Vec<InMemDicomObject> {
 
 /// The object without private attributes, in sequences too.
 fn without_private(object: &InMemDicomObject) -> InMemDicomObject {
-    let standard = object.iter().filter(|element| element.tag().group() % 2 == 0);
+    let standard = object.iter().filter(|element| element.tag().group().is_multiple_of(2));
     InMemDicomObject::from_element_iter(standard.map(|element| match element.value() {
         Value::Sequence(items) => {
             let items: Vec<_> = items.items().iter().map(without_private).collect();

@@ -73,6 +73,12 @@ impl Slice {
         self.pixels.is_some() && self.rows > 0 && self.columns > 0
     }
 
+    /// Whether the header speaks of an image that the file does not hold, as it does when its end is cut off.
+    pub(crate) fn lacks_pixels(&self) -> bool {
+        !self.is_image()
+            && (self.rows > 0 || self.pixels.is_some() || !matches!(self.modality(), Modality::Ot | Modality::Seg))
+    }
+
     pub(crate) fn modality(&self) -> Modality {
         match text(&self.object, tags::MODALITY).as_deref() {
             Some("CT") => Modality::Ct,
@@ -228,5 +234,5 @@ fn parse(header: &[u8], encoding: Encoding, path: &Path) -> Result<InMemDicomObj
 
 /// Neither private nor a group length.
 fn is_standard(tag: Tag) -> bool {
-    tag.group() % 2 == 0 && tag.element() != 0
+    tag.group().is_multiple_of(2) && tag.element() != 0
 }

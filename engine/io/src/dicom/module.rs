@@ -9,7 +9,7 @@ use isoscan_imaging::{Modality, Unit, Volume};
 
 use super::attributes::{put, put_decimals, put_empty, text};
 use super::encode::plan;
-use super::publish::{self, Written};
+use super::output::{self, Written};
 use super::uid::uid;
 use crate::Error;
 use crate::provenance::sha256;
@@ -46,28 +46,28 @@ pub fn write_dicom_new(dir: &Path, volume: &Volume, new: &NewSeries) -> Result<V
         return Err(Error::NotWritable { modality: volume.modality(), unit: volume.unit(), path: dir.to_owned() });
     }
     let plan = plan(volume, None, dir)?;
-    let content = publish::content_hashes(volume, &plan);
+    let content = output::content_hashes(volume, &plan);
     let mut object = fresh_study(&new.patient_id, &new.uid_seed);
     complete(&mut object, Modality::Ct);
     let series = uid(&["series", &new.uid_seed, &new.description, &content.join("")]);
     put(&mut object, tags::SERIES_INSTANCE_UID, VR::UI, series.clone());
     put(&mut object, tags::SERIES_NUMBER, VR::IS, new.number.to_string());
-    put(&mut object, tags::SERIES_DESCRIPTION, VR::LO, publish::ascii(&new.description, 64));
+    put(&mut object, tags::SERIES_DESCRIPTION, VR::LO, output::ascii(&new.description, 64));
     put(&mut object, tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\AXIAL");
     put(&mut object, tags::SYNTHETIC_DATA, VR::CS, "YES");
     put(&mut object, tags::CONTENT_QUALIFICATION, VR::CS, "RESEARCH");
     put(&mut object, tags::MANUFACTURER_MODEL_NAME, VR::LO, "Isoscan phantom");
-    put(&mut object, tags::CONVOLUTION_KERNEL, VR::SH, publish::ascii(&new.kernel, 16));
+    put(&mut object, tags::CONVOLUTION_KERNEL, VR::SH, output::ascii(&new.kernel, 16));
     put_decimals(&mut object, tags::KVP, &[new.kvp]);
     put(&mut object, tags::EXPOSURE, VR::IS, format!("{:.0}", new.exposure_mas));
     put_decimals(&mut object, tags::SLICE_THICKNESS, &[new.thickness_mm]);
     put(&mut object, tags::PATIENT_POSITION, VR::CS, "HFS");
     put_decimals(&mut object, tags::WINDOW_CENTER, &[40.0]);
     put_decimals(&mut object, tags::WINDOW_WIDTH, &[400.0]);
-    publish::write_slices(dir, volume, &plan, |k| {
+    output::write_slices(dir, volume, &plan, |k| {
         let mut object = object.clone();
         put(&mut object, tags::SOP_INSTANCE_UID, VR::UI, uid(&["image", &series, &k.to_string(), &content[k]]));
-        publish::put_grid(&mut object, volume, k);
+        output::put_grid(&mut object, volume, k);
         Written { object, padding: None }
     })
 }
@@ -75,9 +75,11 @@ pub fn write_dicom_new(dir: &Path, volume: &Volume, new: &NewSeries) -> Result<V
 /// Patient, study and frame of reference of nobody. The patient is named by `patient_id`, the UIDs follow from `seed`.
 pub(crate) fn fresh_study(patient_id: &str, seed: &str) -> InMemDicomObject {
     let mut object = InMemDicomObject::new_empty();
-    let id = publish::ascii(patient_id, 64);
-    put(&mut object, tags::PATIENT_NAME, VR::PN, id.clone());
+    let id = output::ascii(patient_id, 64);
+    put(&mut object, tags::PATIENT_NAME, VR::PN, format!("{id}^"));
     put(&mut object, tags::PATIENT_ID, VR::LO, id);
+    put(&mut object, tags::STUDY_ID, VR::SH, "1");
+    put_empty(&mut object, tags::LATERALITY, VR::CS);
     put(&mut object, tags::STUDY_INSTANCE_UID, VR::UI, uid(&["study", seed]));
     put(&mut object, tags::FRAME_OF_REFERENCE_UID, VR::UI, uid(&["frame of reference", seed]));
     object

@@ -88,9 +88,13 @@ pub(crate) fn dataset(bytes: &[u8], file_length: u64, start: usize, encoding: En
     let walk = Walk { bytes, file_length, encoding };
     let mut at = start;
     while (at as u64) < file_length {
-        // Zeros after the last element are padding.
-        if file_length - (at as u64) < 8 {
-            break;
+        let rest = file_length - at as u64;
+        if rest < 8 {
+            walk.require(at, rest as usize)?;
+            let padding = bytes[at..at + rest as usize].iter().all(|&byte| byte == 0);
+            if padding {
+                break;
+            }
         }
         let element = walk.element(at)?;
         if element.tag.group() == 0x7FE0 && matches!(element.tag.element(), 0x0008..=0x0010) {

@@ -168,6 +168,7 @@ fn single_slice_step(slice: &Slice, warnings: &mut Vec<Warning>) -> [f64; 3] {
     let normal = slice.orientation.map_or([0.0, 0.0, 1.0], normal);
     let thickness = [tags::SPACING_BETWEEN_SLICES, tags::SLICE_THICKNESS]
         .into_iter()
+        .filter(|_| !projection)
         .find_map(|tag| number(&slice.object, tag).map(f64::abs).filter(|&t| t > 0.0));
     if thickness.is_none() && !projection {
         warnings.push(Warning::NoSliceThickness);
@@ -177,7 +178,7 @@ fn single_slice_step(slice: &Slice, warnings: &mut Vec<Warning>) -> [f64; 3] {
 }
 
 /// Mean position difference of neighbouring slices, (last − first) / (n − 1); on a tilted gantry it leans, and so does
-/// the grid. Every gap along the normal must agree with the median within 1 % or 0.01 mm, and no slice may lie more than
+/// the grid. Every gap along the normal must agree with the mean within 1 % or 0.01 mm, and no slice may lie more than
 /// half a pixel beside the line.
 fn mean_step(slices: &[Slice], pixel_mm: f64) -> Result<[f64; 3], Error> {
     let distances: Vec<f64> = slices.iter().filter_map(distance_along_normal).collect();
@@ -187,13 +188,17 @@ fn mean_step(slices: &[Slice], pixel_mm: f64) -> Result<[f64; 3], Error> {
         let volumes = 1 + gaps.iter().map(|&gap| u64::from(gap < 1e-3)).fold((0, 0), longest_run).1;
         return Err(Error::SeveralVolumes { volumes, path: slices[0].path.clone() });
     }
-    let median = median(&gaps);
-    let tolerance = (0.01 * median).max(0.01);
-    if let Some(at) = gaps.iter().position(|gap| (gap - median).abs() > tolerance) {
-        let times = (gaps[at] / median).round();
-        let whole = (gaps[at] / median - times).abs() < 0.1 && times >= 2.0;
+    let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+    let tolerance = (0.01 * mean).max(0.01);
+    if gaps.iter().any(|gap| (gap - mean).abs() > tolerance) {
+        // One long gap drags the mean along; the usual gap names the odd one.
+        let usual = median(&gaps);
+        let off = |&at: &usize| (gaps[at] - usual).abs();
+        let at = (0..gaps.len()).rev().max_by(|p, q| off(p).total_cmp(&off(q))).unwrap_or(0);
+        let times = (gaps[at] / usual).round();
+        let whole = (gaps[at] / usual - times).abs() < 0.1 && times >= 2.0;
         return Err(Error::UnevenSlices {
-            expected_mm: median,
+            expected_mm: usual,
             found_mm: gaps[at],
             slice: at + 1,
             missing: if whole { times as usize - 1 } else { 0 },
@@ -219,11 +224,11 @@ fn longest_run((run, longest): (u64, u64), same: u64) -> (u64, u64) {
     (run, longest.max(run))
 }
 
+/// The lower of the two middle values when their number is even.
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+    sorted[(sorted.len() - 1) / 2]
 }
 
 fn read_voxels(slices: &[Slice], geometry: &Geometry) -> Result<Array3<f32>, Error> {

@@ -71,7 +71,7 @@ fn from_rows(rows: &[[f64; 4]; 3]) -> Affine3 {
 fn from_quaternion(forms: &Forms, path: &Path) -> Result<Affine3, Error> {
     let [b, c, d] = forms.quaternion;
     let square = b * b + c * c + d * d;
-    if !(square <= 1.0 + 1e-4) {
+    if square.is_nan() || square > 1.0 + 1e-4 {
         return Err(Error::Malformed {
             field: "quatern_b, c, d",
             expected: "a length of at most 1",

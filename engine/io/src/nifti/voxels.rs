@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nifti::NiftiType;
+use nifti::{NiftiHeader, NiftiType};
 
 use super::header::Header;
 use crate::Error;
@@ -158,9 +158,7 @@ fn unscaled(voxel: f32, scale: Option<(f64, f64)>) -> f64 {
 }
 
 fn nifti_type(code: i16) -> Option<NiftiType> {
-    let mut header = nifti::NiftiHeader::default();
-    header.datatype = code;
-    header.data_type().ok()
+    NiftiHeader { datatype: code, ..NiftiHeader::default() }.data_type().ok()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use isoscan_imaging::{Modality, Unit, Volume};
 use rayon::prelude::*;
 
-use super::attributes::{decimal, put, put_decimals, put_u16, text};
+use super::attributes::{code, decimal, put, put_decimals, put_items, put_u16, text};
 use super::encode::{Plan, encode, stored_range, stored_value};
 use super::module::is_projection;
 use super::pixels::SampleFormat;
@@ -130,7 +130,8 @@ fn put_pixels(
     object.put(DataElement::new(tags::PIXEL_DATA, vr, PrimitiveValue::U8(bytes)));
 }
 
-/// Slope and intercept, where the class has them, needs them, or the source had them.
+/// Slope and intercept, where the class has them, needs them, or the source had them. The MR class has none of its own, so
+/// a Real World Value Mapping says the same there.
 fn put_rescale(object: &mut InMemDicomObject, volume: &Volume, format: &SampleFormat) {
     let identity = (format.slope, format.intercept) == (1.0, 0.0);
     let asked = matches!(volume.modality(), Modality::Ct | Modality::Pt);
@@ -144,12 +145,31 @@ fn put_rescale(object: &mut InMemDicomObject, volume: &Volume, format: &SampleFo
             put(object, tag, VR::DS, decimal(value));
         }
     }
+    if volume.modality() == Modality::Mr && !identity {
+        put_items(object, tags::REAL_WORLD_VALUE_MAPPING_SEQUENCE, vec![real_world_mapping(volume.unit(), format)]);
+    }
     match (volume.modality(), volume.unit()) {
         (Modality::Pt, _) => {}
         (Modality::Ct, Unit::Hounsfield) => put(object, tags::RESCALE_TYPE, VR::LO, "HU"),
         _ if had && object.get(tags::RESCALE_TYPE).is_some() => {}
         _ => put(object, tags::RESCALE_TYPE, VR::LO, "US"),
     }
+}
+
+fn real_world_mapping(unit: Unit, format: &SampleFormat) -> InMemDicomObject {
+    let (first, last) = format.range();
+    let mut item = InMemDicomObject::new_empty();
+    put_stored(&mut item, tags::REAL_WORLD_VALUE_FIRST_VALUE_MAPPED, first, format.signed);
+    put_stored(&mut item, tags::REAL_WORLD_VALUE_LAST_VALUE_MAPPED, last, format.signed);
+    for (tag, value) in
+        [(tags::REAL_WORLD_VALUE_INTERCEPT, format.intercept), (tags::REAL_WORLD_VALUE_SLOPE, format.slope)]
+    {
+        item.put(DataElement::new(tag, VR::FD, PrimitiveValue::from(value)));
+    }
+    put(&mut item, tags::LUT_EXPLANATION, VR::LO, format!("{unit} intensities"));
+    put(&mut item, tags::LUT_LABEL, VR::SH, unit.to_string());
+    put_items(&mut item, tags::MEASUREMENT_UNITS_CODE_SEQUENCE, vec![code("1", "UCUM", "no units")]);
+    item
 }
 
 fn put_stored(object: &mut InMemDicomObject, tag: Tag, value: i64, signed: bool) {
