@@ -31,10 +31,10 @@ pub(crate) fn note(line: &str) {
     eprintln!("{line}");
 }
 
-/// A line of a command's result on the standard output stream.
-#[expect(clippy::print_stdout, reason = "results of the program")]
+/// A line of a command's result on the standard output stream; a reader that has gone away is no error.
 pub(crate) fn say(line: &str) {
-    println!("{line}");
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 impl isoscan_script::Progress for Shown {

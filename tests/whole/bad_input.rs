@@ -98,7 +98,7 @@ fn each_bad_file_is_told_with_what_was_expected_and_found() {
         "--pixels",
         "64",
         "--pixel-mm",
-        "6",
+        "5",
         "--length-mm",
         "10",
     ]);

@@ -104,14 +104,14 @@ fn phantoms_are_written_as_dicom_and_nifti_with_equal_voxels() {
     let folder = TempDir::new().unwrap();
     let (nifti, dicom) = (path(&folder, "nifti"), path(&folder, "dicom"));
     for (out, format) in [(&nifti, "nifti"), (&dicom, "dicom")] {
-        let size = ["--pixels", "64", "--pixel-mm", "6", "--length-mm", "10", "--seed", "1", "--protocol", "a-sharp"];
+        let size = ["--pixels", "64", "--pixel-mm", "5", "--length-mm", "10", "--seed", "1", "--protocol", "a-sharp"];
         succeed(&[&["phantom", "--out", out, "--format", format][..], &size].concat());
     }
     let (image, series) = (format!("{nifti}/sub-000_a-sharp.nii.gz"), format!("{dicom}/sub-000_a-sharp"));
     let told: serde_json::Value = serde_json::from_str(&succeed(&["compare", &series, &image, "--json"])).unwrap();
     assert!(told["similarity"]["mae"].as_f64().unwrap() <= 0.5, "{told}");
     let again = path(&folder, "again");
-    let size = ["--pixels", "64", "--pixel-mm", "6", "--length-mm", "10", "--seed", "1", "--protocol", "a-sharp"];
+    let size = ["--pixels", "64", "--pixel-mm", "5", "--length-mm", "10", "--seed", "1", "--protocol", "a-sharp"];
     succeed(&[&["phantom", "--out", &again, "--format", "nifti"][..], &size].concat());
     assert_eq!(contents(nifti.as_ref()), contents(again.as_ref()));
 }

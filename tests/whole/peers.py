@@ -39,24 +39,43 @@ def sitk_affine(image):
     return numpy.diag([-1, -1, 1, 1]) @ affine
 
 
+def positions(folder):
+    """Corners of a DICOM series by its Image Position (Patient), Image Orientation (Patient) and Pixel Spacing."""
+    slices = [pydicom.dcmread(file, stop_before_pixels=True) for file in folder.iterdir() if file.is_file()]
+    axes = numpy.array(slices[0].ImageOrientationPatient, float).reshape(2, 3)
+    normal = numpy.cross(*axes)
+    slices.sort(key=lambda header: normal @ numpy.array(header.ImagePositionPatient, float))
+    rows, columns = (float(value) for value in slices[0].PixelSpacing)
+    across, down = axes[0] * columns * (slices[0].Columns - 1), axes[1] * rows * (slices[0].Rows - 1)
+    ends = [numpy.array(header.ImagePositionPatient, float) for header in (slices[0], slices[-1])]
+    lps = [end + right + below for end in ends for right in (0, across) for below in (0, down)]
+    return numpy.array(lps) * [-1, -1, 1]
+
+
 def main():
     source, out = map(pathlib.Path, sys.argv[1:])
     wrong = []
-    with tempfile.TemporaryDirectory() as scratch:
-        niftis = sorted(source.glob("*.nii*"))
-        first = nibabel.load(niftis[0]) if niftis else dcm2niix(source, scratch)[0]
-    goal = corners(first.affine, first.shape)
+    niftis = sorted(source.glob("*.nii*"))
+    if niftis:
+        given = nibabel.load(niftis[0])
+        goal = corners(given.affine, given.shape)
+        itk_goal = corners(sitk_affine(SimpleITK.ReadImage(str(niftis[0]))), given.shape)
+    else:
+        goal = itk_goal = positions(source)
     for path in sorted((out / "translated").rglob("*.nii.gz")):
         image = nibabel.load(path)
         distance = farthest(corners(image.affine, image.shape), goal)
         if distance > 1e-3:
             wrong.append(f"{path}: {distance} mm off the input's grid")
+        if niftis and numpy.abs(image.affine - given.affine).max() > 1e-4:
+            wrong.append(f"{path}: affine {image.affine}, the input's is {given.affine}")
         if not numpy.isfinite(image.get_fdata()).all():
             wrong.append(f"{path}: voxels that are no numbers")
         if "identity" not in path.name and b"SYN" not in bytes(image.header["descrip"]).upper():
             wrong.append(f"{path}: descrip {image.header['descrip']} bears no mark")
-        if farthest(corners(sitk_affine(SimpleITK.ReadImage(str(path))), image.shape), goal) > 1e-3:
-            wrong.append(f"{path}: SimpleITK sees another grid")
+        distance = farthest(corners(sitk_affine(SimpleITK.ReadImage(str(path))), image.shape), itk_goal)
+        if distance > 1e-3:
+            wrong.append(f"{path}: SimpleITK sees a grid {distance} mm off")
     folders = sorted(path for path in (out / "translated").rglob("*_dicom") if path.is_dir())
     for folder in folders:
         files = sorted(folder.iterdir())
@@ -74,8 +93,11 @@ def main():
             if len(images) != 1:
                 wrong.append(f"{folder}: dcm2niix makes {len(images)} images")
                 continue
-            if farthest(corners(images[0].affine, images[0].shape), goal) > 1e-3:
-                wrong.append(f"{folder}: dcm2niix sees another grid")
+            distance = farthest(corners(images[0].affine, images[0].shape), goal)
+            if distance > 0.05:  # it takes the first gap for the spacing, the engine the mean of all
+                wrong.append(f"{folder}: dcm2niix sees a grid {distance} mm off")
+            if farthest(positions(folder), goal) > 1e-4:
+                wrong.append(f"{folder}: positions off the input's grid")
             partner = nibabel.load(str(folder)[: -len("_dicom")] + ".nii.gz")
             voxels = numpy.sort(images[0].get_fdata().ravel())
             written = numpy.sort(partner.get_fdata().ravel())

@@ -35,7 +35,7 @@ fn the_recipe_runs_unchanged_on_real_ct_and_mr() {
         assert_eq!(images.len(), expected, "{input}: {images:?}");
         let page = fs::read_to_string(out.join("report.html")).unwrap();
         assert!(page.contains("cannot be judged"), "{input}: no reference, no verdict");
-        if modality == "MR" {
+        if modality == "MR" && learned_plugins().is_some() {
             assert!(page.contains("takes modality CT"), "{input}: the CT model refuses MR");
         }
         check_with_peers(&data.join(input), &out);

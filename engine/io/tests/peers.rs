@@ -1,6 +1,8 @@
 //! Other programs read what is written here. Runs when `ISOSCAN_PEERS` names a Python with nibabel, SimpleITK, pydicom and
 //! dcm2niix (and, better, `dciodvfy` on the path) and `../shared/data` is there.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -76,7 +76,8 @@ fn interval(moments: &Moments, estimate: f64) -> ([f64; 2], Option<CiReason>) {
     ([(z - half_width).tanh(), (z + half_width).tanh()], None)
 }
 
-/// Two-pass moments with 1/n variances, taken from the first pair, so that an offset of 1e8 costs no digit.
+/// Two-pass moments with 1/n variances. The sums for the means start from the first pair, so that each mean is rounded
+/// once and an offset of 1e8 leaves ten digits.
 pub(crate) struct Moments {
     n: f64,
     mean_difference: f64,
@@ -94,16 +95,15 @@ impl Moments {
             sum_x += x - x0;
             sum_y += y - y0;
         }
-        let (mean_x, mean_y) = (sum_x / n, sum_y / n);
+        let (mean_x, mean_y) = (x0 + sum_x / n, y0 + sum_y / n);
         let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
         for (x, y) in pairs {
-            let (dx, dy) = (x - x0 - mean_x, y - y0 - mean_y);
+            let (dx, dy) = (x - mean_x, y - mean_y);
             xx += dx * dx;
             yy += dy * dy;
             xy += dx * dy;
         }
-        let mean_difference = (x0 - y0) + (mean_x - mean_y);
-        Self { n, mean_difference, var_x: xx / n, var_y: yy / n, covariance: xy / n }
+        Self { n, mean_difference: mean_x - mean_y, var_x: xx / n, var_y: yy / n, covariance: xy / n }
     }
 
     fn spread(&self) -> f64 {

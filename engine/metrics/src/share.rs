@@ -82,12 +82,8 @@ pub fn share_gain_resampled(
         return Err(Error::InvalidArgument { name: "resamples", expected: "at least 1", found: 0.0 });
     }
     let everyone: Vec<usize> = (0..subjects).collect();
-    let defined: Vec<(&[[f64; 2]], &[[f64; 2]])> = before
-        .iter()
-        .zip(after)
-        .filter(|(b, a)| estimate(b, &everyone).is_some() && estimate(a, &everyone).is_some())
-        .map(|(b, a)| (b.as_slice(), a.as_slice()))
-        .collect();
+    let is_defined = |pairs: &[[f64; 2]]| estimate(pairs, &everyone).is_some();
+    let defined: Vec<_> = before.iter().zip(after).filter(|(b, a)| is_defined(b) && is_defined(a)).collect();
     if defined.is_empty() {
         return Err(Error::NoFeatures);
     }

@@ -217,6 +217,21 @@ mod tests {
         }
     }
 
+    /// `structural_similarity` of scikit-image 0.24 with `data_range=20`; for the Gaussian, `sigma=1.5` and
+    /// `use_sample_covariance=False`; per slice, the mean over slices.
+    #[test]
+    fn scikit_image_values() {
+        let a = |x: usize, y: usize, z: usize| ((7 * x + 3 * y + 5 * z) % 17) as f32;
+        let reference = volume([20, 18, 13], a);
+        let other = volume([20, 18, 13], |x, y, z| a(x, y, z) + ((x * y + z) % 5) as f32);
+        let expected =
+            [0.939_390_095_922_817_4, 0.937_386_974_264_496_2, 0.939_073_641_689_815_2, 0.937_665_364_711_784_9];
+        for ((window, dimensions), expected) in DEFINITIONS.into_iter().zip(expected) {
+            let found = ssim(&reference, &other, None, 20.0, window, dimensions).unwrap();
+            assert!((found - expected).abs() < 1e-12, "{window} {dimensions}: {found}");
+        }
+    }
+
     #[test]
     fn a_thin_volume_has_no_window_in_3d() {
         let a = volume([12, 12, 5], |x, _, _| x as f32);

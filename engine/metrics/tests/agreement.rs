@@ -1,5 +1,7 @@
 //! Agreement statistics against values of R epiR, R psych and pingouin, read from the shared reference folder.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says when it is skipped")]
+
 use std::path::Path;
 
 use isoscan_metrics::{CiReason, Error, bland_altman, ccc, icc};

@@ -33,7 +33,7 @@ impl Discretised {
     /// [`Error::TooManyLevels`].
     pub(crate) fn of(values: &[f64], rule: Discretisation, number: Number) -> Result<Self, Error> {
         let edges = Edges::of(values, rule, number);
-        if !(edges.count <= HIGHEST_LEVEL) {
+        if edges.count > HIGHEST_LEVEL || edges.count.is_nan() {
             return Err(Error::TooManyLevels { found: edges.count as usize, limit: MOST_LEVELS });
         }
         let levels: Vec<u32> = values.iter().map(|&v| edges.level(v)).collect();

@@ -9,8 +9,10 @@ pub(crate) const EPSILON: f64 = f64::EPSILON;
 /// Percentiles are linear between order statistics; moments are central and over N; kurtosis is not an excess; entropy
 /// (base 2) and uniformity are of the discretised values.
 pub(crate) struct FirstOrder {
-    /// Intensities without NaN, ascending.
-    sorted: Vec<f64>,
+    /// Distinct intensities without NaN, ascending, with the number of voxels that have them. An integer image has few.
+    distinct: Vec<(f64, usize)>,
+    /// Voxels up to and with each of `distinct`.
+    cumulative: Vec<usize>,
     mean: f64,
     shift: f64,
     voxel_volume_mm3: f64,
@@ -20,17 +22,23 @@ pub(crate) struct FirstOrder {
 
 impl FirstOrder {
     pub(crate) fn of(values: &[f64], levels: &Discretised, shift: f64, voxel_volume_mm3: f64) -> Self {
-        let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let mean = sum(&sorted, |v| v) / sorted.len() as f64;
+        let distinct = distinct(values);
+        let cumulative: Vec<usize> = distinct
+            .iter()
+            .scan(0, |sum, (_, count)| {
+                *sum += count;
+                Some(*sum)
+            })
+            .collect();
+        let mean = mean(&distinct, |v| v);
         let voxels = values.len() as f64;
         let probabilities = levels.counts.iter().map(|&count| count as f64 / voxels).collect();
-        Self { sorted, mean, shift, voxel_volume_mm3, probabilities }
+        Self { distinct, cumulative, mean, shift, voxel_volume_mm3, probabilities }
     }
 
     /// The value of one feature of [`FIRST_ORDER`](crate::family::FIRST_ORDER) or a deprecated one.
     pub(crate) fn feature(&self, name: &str) -> Outcome {
-        let last = self.sorted.len() - 1;
+        let last = self.voxels() - 1;
         let variance = self.moment(2);
         or_nan(
             match name {
@@ -46,14 +54,14 @@ impl FirstOrder {
                         self.moment(4) / (variance * variance)
                     }
                 }
-                "Maximum" => self.sorted[last],
-                "MeanAbsoluteDeviation" => self.mean_of(|v| (v - self.mean).abs()),
+                "Maximum" => self.ordered(last),
+                "MeanAbsoluteDeviation" => mean(&self.distinct, |v| (v - self.mean).abs()),
                 "Mean" => self.mean,
-                "Median" => (self.sorted[last / 2] + self.sorted[last.div_ceil(2)]) / 2.0,
-                "Minimum" => self.sorted[0],
-                "Range" => self.sorted[last] - self.sorted[0],
+                "Median" => (self.ordered(last / 2) + self.ordered(last.div_ceil(2))) / 2.0,
+                "Minimum" => self.ordered(0),
+                "Range" => self.ordered(last) - self.ordered(0),
                 "RobustMeanAbsoluteDeviation" => return self.robust_mean_absolute_deviation(),
-                "RootMeanSquared" => (self.energy() / self.sorted.len() as f64).sqrt(),
+                "RootMeanSquared" => (self.energy() / self.voxels() as f64).sqrt(),
                 "Skewness" => {
                     if variance == 0.0 {
                         0.0
@@ -71,42 +79,64 @@ impl FirstOrder {
         )
     }
 
-    fn mean_of(&self, term: impl Fn(f64) -> f64) -> f64 {
-        sum(&self.sorted, term) / self.sorted.len() as f64
+    fn voxels(&self) -> usize {
+        self.cumulative.last().copied().unwrap_or(0)
+    }
+
+    /// The intensity at a rank from 0.
+    fn ordered(&self, rank: usize) -> f64 {
+        self.distinct[self.cumulative.partition_point(|&sum| sum <= rank)].0
     }
 
     fn moment(&self, order: i32) -> f64 {
-        self.mean_of(|v| (v - self.mean).powi(order))
+        mean(&self.distinct, |v| (v - self.mean).powi(order))
     }
 
     fn energy(&self) -> f64 {
-        sum(&self.sorted, |v| (v + self.shift).powi(2))
+        sum(&self.distinct, |v| (v + self.shift).powi(2))
     }
 
     fn percentile(&self, share: f64) -> f64 {
-        let position = (self.sorted.len() - 1) as f64 * share;
+        let last = self.voxels() - 1;
+        let position = last as f64 * share;
         let below = position.floor() as usize;
-        let above = (below + 1).min(self.sorted.len() - 1);
-        let (a, b, t) = (self.sorted[below], self.sorted[above], position - below as f64);
+        let (a, b, t) = (self.ordered(below), self.ordered((below + 1).min(last)), position - below as f64);
         // Both ends exact, as NumPy interpolates; the closed range of the robust deviation depends on it.
         if t >= 0.5 { b - (b - a) * (1.0 - t) } else { a + (b - a) * t }
     }
 
     fn robust_mean_absolute_deviation(&self) -> Outcome {
         let (low, high) = (self.percentile(0.10), self.percentile(0.90));
-        let start = self.sorted.partition_point(|&v| v < low);
-        let end = self.sorted.partition_point(|&v| v <= high);
-        let middle = self.sorted.get(start..end).filter(|middle| !middle.is_empty());
+        let start = self.distinct.partition_point(|&(v, _)| v < low);
+        let end = self.distinct.partition_point(|&(v, _)| v <= high);
+        let middle = self.distinct.get(start..end).filter(|middle| !middle.is_empty());
         let middle = middle.ok_or(NanReason::NoVoxelBetweenPercentiles)?;
-        let n = middle.len() as f64;
-        let mean = sum(middle, |v| v) / n;
-        Ok(sum(middle, |v| (v - mean).abs()) / n)
+        let centre = mean(middle, |v| v);
+        Ok(mean(middle, |v| (v - centre).abs()))
     }
 }
 
+/// Distinct values without NaN, ascending, with their counts. Whole numbers of a narrow range are counted, not sorted.
+fn distinct(values: &[f64]) -> Vec<(f64, usize)> {
+    let numbers = || values.iter().copied().filter(|v| !v.is_nan());
+    let (low, high) = numbers().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    if high - low <= values.len() as f64 && numbers().all(|v| v.fract() == 0.0) {
+        let mut counts = vec![0; (high - low) as usize + 1];
+        numbers().for_each(|v| counts[(v - low) as usize] += 1);
+        return counts.into_iter().enumerate().filter(|(_, n)| *n > 0).map(|(k, n)| (low + k as f64, n)).collect();
+    }
+    let mut sorted: Vec<f64> = numbers().collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len())).collect()
+}
+
+fn mean(distinct: &[(f64, usize)], term: impl Fn(f64) -> f64) -> f64 {
+    sum(distinct, term) / distinct.iter().map(|(_, count)| count).sum::<usize>() as f64
+}
+
 /// Sum over blocks, whose rounding error grows with the square root of what a plain sum's does.
-fn sum(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
-    values.chunks(256).map(|block| block.iter().map(|&v| term(v)).sum::<f64>()).sum()
+fn sum(distinct: &[(f64, usize)], term: impl Fn(f64) -> f64) -> f64 {
+    distinct.chunks(256).map(|block| block.iter().map(|&(v, count)| term(v) * count as f64).sum::<f64>()).sum()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Values of PyRadiomics 3.1.0 and of the IBSI, read from the shared reference folder beside the repository.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says when it is skipped")]
+
 #[path = "reference/images.rs"]
 mod images;
 

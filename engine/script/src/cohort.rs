@@ -366,7 +366,7 @@ fn settle(run: &Run, subject: &Subject, result: Verb<Dynamic>) -> Verb<Dynamic> 
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    let stopped = crate::limits::is_stop(&error) || run.cancel.load(std::sync::atomic::Ordering::SeqCst);
+    let stopped = crate::limits::is_stop(&error) || run.stop.is_set();
     if stopped || crate::limits::is_mistake(&error) {
         return Err(error);
     }

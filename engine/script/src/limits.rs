@@ -2,6 +2,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::RecvTimeoutError,
     },
     time::{Duration, Instant},
 };
@@ -29,8 +30,51 @@ impl Default for Limits {
 const WALL: &str = "wall time";
 const CANCELLED: &str = "cancelled";
 
+/// Tells a run to stop: its wall time is over, or somebody cancelled. Plugin calls see the same flag, so a long call
+/// ends too.
+#[derive(Clone, Default)]
+pub(crate) struct Stop {
+    flag: Arc<AtomicBool>,
+    out_of_time: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// The flag that verbs hand to long work.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.flag
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.flag.load(Ordering::SeqCst)
+    }
+
+    /// Runs `work` under watch of the clock and of `cancel`.
+    pub(crate) fn watch<T>(&self, wall: Duration, cancel: &AtomicBool, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let (done, finished) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|threads| {
+            threads.spawn(move || {
+                while finished.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
+                    let late = start.elapsed() > wall;
+                    if late || cancel.load(Ordering::SeqCst) {
+                        self.out_of_time.store(late, Ordering::SeqCst);
+                        self.flag.store(true, Ordering::SeqCst);
+                        return;
+                    }
+                }
+            });
+            let result = work();
+            drop(done);
+            result
+        })
+    }
+}
+
+/// How often the watch looks.
+const GLANCE: Duration = Duration::from_millis(20);
+
 /// Puts the limits on an engine.
-pub(crate) fn apply(engine: &mut Engine, limits: Limits, cancel: Arc<AtomicBool>) {
+pub(crate) fn apply(engine: &mut Engine, limits: Limits, stop: &Stop) {
     engine.set_max_operations(limits.operations);
     engine.set_max_call_levels(64);
     engine.set_max_expr_depths(64, 64);
@@ -40,12 +84,10 @@ pub(crate) fn apply(engine: &mut Engine, limits: Limits, cancel: Arc<AtomicBool>
     engine.set_strict_variables(true);
     engine.set_module_resolver(rhai::module_resolvers::DummyModuleResolver::new());
     engine.disable_symbol("eval");
-    let start = Instant::now();
-    engine.on_progress(move |operations| {
-        if cancel.load(Ordering::Relaxed) {
-            return Some(CANCELLED.into());
-        }
-        (operations % 1024 == 0 && start.elapsed() > limits.wall).then(|| WALL.into())
+    let stop = stop.clone();
+    engine.on_progress(move |_| {
+        let reason = || if stop.out_of_time.load(Ordering::SeqCst) { WALL } else { CANCELLED };
+        stop.is_set().then(|| reason().into())
     });
 }
 

@@ -58,7 +58,8 @@ pub fn run(request: &Request) -> Result<Outcome, ScriptError> {
         ..placeless(request, text.clone(), error.to_string())
     })?);
     let engine = engine(request, &state);
-    let ended = evaluate(request, &engine, &state, &text);
+    let watched = || evaluate(request, &engine, &state, &text);
+    let ended = state.stop.watch(request.limits.wall, &request.cancel, watched);
     let recorded = provenance(&state).map_err(|error| placeless(request, text.clone(), error.to_string()));
     let () = ended.map_err(|error| located(request, &text, &error))?;
     recorded?;
@@ -81,7 +82,7 @@ fn prepare(request: &Request, text: &str) -> Result<Run, Error> {
         seed: request.seed,
         budget: Budget::new(request.limits.memory_bytes),
         plugins: Plugins::new(request.plugins.clone(), request.host.clone()),
-        cancel: request.cancel.clone(),
+        stop: limits::Stop::default(),
         progress: request.progress.clone(),
         overrides: request.settings.clone(),
         script_name: request.script.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -93,7 +94,7 @@ fn prepare(request: &Request, text: &str) -> Result<Run, Error> {
 
 fn engine(request: &Request, state: &Arc<Run>) -> Engine {
     let mut engine = Engine::new();
-    limits::apply(&mut engine, request.limits, request.cancel.clone());
+    limits::apply(&mut engine, request.limits, &state.stop);
     let progress = request.progress.clone();
     engine.on_print(move |line| progress.print(line));
     let progress = request.progress.clone();

@@ -1,11 +1,11 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use rhai::AST;
 
-use crate::{Access, Error, budget::Budget, ledger::Ledger, plugins::Plugins};
+use crate::{Access, Error, budget::Budget, ledger::Ledger, limits::Stop, plugins::Plugins};
 
 /// Where a run shows how far it is.
 pub trait Progress: Send + Sync {
@@ -25,7 +25,7 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) budget: Arc<Budget>,
     pub(crate) plugins: Plugins,
-    pub(crate) cancel: Arc<AtomicBool>,
+    pub(crate) stop: Stop,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) overrides: BTreeMap<String, String>,
     pub(crate) script_name: String,

@@ -50,7 +50,7 @@ fn apply(run: &Run, scan: &Scan, id: &str, params: &Map, inputs: &Map) -> Result
     }
     let volumes: Vec<(&str, &isoscan_imaging::Volume)> =
         further.iter().map(|(name, image)| (*name, image.volume.as_ref())).collect();
-    let job = Job { seed: run.seed, name: id, cancel: &run.cancel };
+    let job = Job { seed: run.seed, name: id, cancel: run.stop.flag() };
     let done = translate(&plugin, &scan.volume, &volumes, &params, &job)?;
     let bundle = plugin.bundle();
     let maker = Maker {
