@@ -69,7 +69,7 @@ fn a_study_leaves_images_tables_provenance_and_a_page() {
     assert!(provenance["inputs"].as_object().unwrap().len() >= 5 * 3);
 
     let page = fs::read_to_string(out.join("report.html")).unwrap();
-    assert!(page.contains("default-src 'none'") && page.contains("data:image/png;base64"));
+    assert!(page.contains("default-src 'none'") && page.contains("data:image&#x2f;png;base64"));
     assert!(["src=\"http", "href=\"http", "url(http", "@import"].iter().all(|remote| !page.contains(remote)));
 }
 

@@ -34,7 +34,7 @@ impl Translator for CycleGanTranslator {
                 name: "image".into(),
                 modalities: vec![Modality::Ct],
                 units: vec![Unit::Hounsfield],
-                spacing_mm: None,
+                spacing_mm: Some([[1.2, 1.8], [1.2, 1.8], [0.5, 10.0]]),
                 range: Some([-1100.0, 3100.0]),
                 optional: false,
                 text: "CT slices of the source protocol in HU".into(),
