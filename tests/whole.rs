@@ -1,4 +1,5 @@
 //! Whole-program tests: the program `isoscan` as its users start it.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and says what it skips")]
 
 #[path = "whole/fixture.rs"]
 mod fixture;

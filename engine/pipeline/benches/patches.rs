@@ -37,7 +37,8 @@ fn patches(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(64));
     group.bench_function("copy of the volume", |b| b.iter(|| black_box(image.voxels().to_owned())));
     group.bench_function("gather and blend 64 slices", |b| {
-        let grid = PatchGrid::new([256, 256, 64], [usize::MAX, usize::MAX, 1], [8, 8, 0], [4, 4, 1]).expect("a legal cut");
+        let grid =
+            PatchGrid::new([256, 256, 64], [usize::MAX, usize::MAX, 1], [8, 8, 0], [4, 4, 1]).expect("a legal cut");
         let mut buffer = vec![0.0; grid.patches()[0].voxel_count()];
         b.iter(|| {
             let mut blender = Blender::new(&grid, Blend::Constant);
@@ -49,7 +50,9 @@ fn patches(criterion: &mut Criterion) {
         });
     });
     let bundle = open_bundle(&folder.join("libisoscan_identity.so")).expect("the plugin was built");
-    for (name, isolation) in [("identity in a worker", Isolation::Worker), ("identity in process", Isolation::InProcess)] {
+    for (name, isolation) in
+        [("identity in a worker", Isolation::Worker), ("identity in process", Isolation::InProcess)]
+    {
         let options = Options {
             isolation,
             workers: 1,
@@ -61,7 +64,9 @@ fn patches(criterion: &mut Criterion) {
         let cancel = AtomicBool::new(false);
         let job = Job { seed: 0, name: "bench", cancel: &cancel };
         group.bench_function(name, |b| {
-            b.iter(|| black_box(translate(&plugin, &image, &[], &BTreeMap::new(), &job).expect("identity does not fail")));
+            b.iter(|| {
+                black_box(translate(&plugin, &image, &[], &BTreeMap::new(), &job).expect("identity does not fail"))
+            });
         });
     }
     group.finish();

@@ -250,7 +250,8 @@ fn register_masks(engine: &mut Engine, run: &Arc<Run>) {
             Ok(Roi::new(&shared, change(&roi.mask, radius_mm).map_err(Error::from)?)?)
         });
     }
-    let pairs: [(&str, fn(&Mask, &Mask) -> Result<Mask, imaging::Error>); 3] =
+    type Join = fn(&Mask, &Mask) -> Result<Mask, imaging::Error>;
+    let pairs: [(&str, Join); 3] =
         [("and", imaging::intersection), ("or", imaging::union), ("minus", imaging::difference)];
     for (name, join) in pairs {
         let shared = run.clone();

@@ -85,7 +85,7 @@ type Key = (String, String);
 /// Writes `features.csv`, `ccc.csv`, `report.html` and gives the script the share before and after by method.
 fn write(run: &Run, cohort: &Cohort, options: &Options) -> Result<Map, Error> {
     let report = judge(run, cohort, options)?;
-    let rows: Vec<FeatureRow> = cohort.subjects.iter().flat_map(|subject| rows(subject)).collect();
+    let rows: Vec<FeatureRow> = cohort.subjects.iter().flat_map(rows).collect();
     let files = [
         ("features.csv", isoscan_report::features_csv(&rows)?),
         ("ccc.csv", isoscan_report::ccc_csv(&report.methods)?),
@@ -182,12 +182,11 @@ fn by_stage(cohort: &Cohort) -> BTreeMap<String, BTreeMap<Key, BySubject>> {
     values
 }
 
-/// Pairs (value, reference) of the subjects that have both, and the untranslated pairs of the same subjects.
-fn pairs(
-    values: &BTreeMap<String, BTreeMap<Key, BySubject>>,
-    method: &str,
-    key: &Key,
-) -> Option<(Vec<[f64; 2]>, Vec<[f64; 2]>)> {
+/// Pairs (value, reference), one for each subject.
+type Pairs = Vec<[f64; 2]>;
+
+/// Pairs of the subjects that have both, and the untranslated pairs of the same subjects.
+fn pairs(values: &BTreeMap<String, BTreeMap<Key, BySubject>>, method: &str, key: &Key) -> Option<(Pairs, Pairs)> {
     let at = |stage: &str| values.get(stage).and_then(|features| features.get(key));
     let (source, reference, after) = (at(SOURCE)?, at(REFERENCE)?, at(method)?);
     let mut both = (Vec::new(), Vec::new());
