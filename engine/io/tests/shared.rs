@@ -1,7 +1,7 @@
 //! Readers against images that others wrote: `../shared/data` with the expected values of its MANIFEST.json. Without that
 //! folder each test prints that it was skipped.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests stop at the unexpected and say what they skip")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
