@@ -120,9 +120,9 @@ impl Blender {
         let end: [usize; 3] =
             std::array::from_fn(|a| patch.size[a].min((self.size[a] as i64 - patch.first[a]).max(0) as usize));
         let [nx, ny, _] = self.size;
-        for k in begin[2]..end[2] {
-            for j in begin[1]..end[1] {
-                let weight = wz[k] * wy[j];
+        for (k, wz) in (begin[2]..end[2]).zip(&wz[begin[2]..]) {
+            for (j, wy) in (begin[1]..end[1]).zip(&wy[begin[1]..]) {
+                let weight = wz * wy;
                 let from = (k * patch.size[1] + j) * patch.size[0];
                 let [x, y, z] = [begin[0] as i64, j as i64, k as i64];
                 let to = ((patch.first[2] + z) as usize * ny + (patch.first[1] + y) as usize) * nx
@@ -225,7 +225,7 @@ mod tests {
         let forward: Vec<usize> = (0..n).collect();
         let backward: Vec<usize> = (0..n).rev().collect();
         let mixed: Vec<usize> = (0..n).map(|i| i * 37 % n).collect();
-        assert!(n % 37 != 0 && n > 50);
+        assert!(!n.is_multiple_of(37) && n > 50);
         let expected = blended(&grid, Blend::Gaussian, &forward, answer);
         for order in [backward, mixed] {
             let found = blended(&grid, Blend::Gaussian, &order, answer);

@@ -96,7 +96,7 @@ impl Geometry {
             if (length - 1.0).abs() < 1e-12 { axis } else { axis.map(|x| x / length) }
         });
         let span = Affine3 { matrix: unit, translation: [0.0; 3] }.determinant();
-        if !(span.abs() > 1e-6) {
+        if span.is_nan() || span.abs() <= 1e-6 {
             return invalid(format!("axes {direction:?} do not span space"));
         }
         Ok(Self { size, spacing_mm, origin_mm, direction: unit })
@@ -239,7 +239,9 @@ mod tests {
 
     #[test]
     fn another_spacing_keeps_the_first_centre_and_the_field_of_view() {
-        let rows: [([usize; 3], [f64; 3], [f64; 3], [usize; 3]); 4] = [
+        // size, spacing, new spacing -> new size
+        type Row = ([usize; 3], [f64; 3], [f64; 3], [usize; 3]);
+        let rows: [Row; 4] = [
             ([512, 512, 200], [0.8, 0.8, 1.5], [1.0; 3], [410, 410, 299]),
             ([1, 2, 3], [5.0; 3], [1.0; 3], [1, 6, 11]),
             ([4, 4, 4], [1.0; 3], [2.0; 3], [3, 3, 3]),

@@ -176,7 +176,7 @@ fn cut(size: usize, patch: usize, halo: usize, multiple: usize) -> Result<(usize
     if patch >= whole {
         return Ok((whole, size));
     }
-    if patch % multiple != 0 {
+    if !patch.is_multiple_of(multiple) {
         return refuse("a multiple of the plugin's stride");
     }
     if patch <= 2 * halo {

@@ -29,7 +29,7 @@ pub struct Restoration {
 enum Step {
     Turn { turn: Turn, before: Geometry, after: Geometry },
     Resample { interpolation: Interpolation, before: Geometry, after: Geometry },
-    Crop { first: [i64; 3], before: Geometry, after: Geometry, cut_off: Option<Volume> },
+    Crop { first: [i64; 3], before: Geometry, after: Geometry, cut_off: Option<Box<Volume>> },
     Scale { scale: IntensityScale, unit: Unit, modality: Modality },
 }
 
@@ -71,7 +71,7 @@ impl Restoration {
         let cropped = crop(volume, first, size, fill)?;
         let before = volume.geometry().clone();
         let whole = (0..3).all(|a| first[a] <= 0 && first[a] + size[a] as i64 >= before.size()[a] as i64);
-        let cut_off = (!whole).then(|| volume.clone());
+        let cut_off = (!whole).then(|| Box::new(volume.clone()));
         self.steps.push(Step::Crop { first, before, after: cropped.geometry().clone(), cut_off });
         Ok(cropped)
     }

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use isoscan_imaging as imaging;
+use isoscan_radiomics as radiomics;
 use rhai::{Dynamic, EvalAltResult, Position};
 
 /// Why a verb of a script could not be carried out.
@@ -115,21 +117,19 @@ impl Error {
             Self::UnknownSetting { .. } => "settings are declared in the script's settings(#{...})",
             Self::UnknownPlugin { .. } => "see `isoscan plugins list`, or name a folder of bundles with --plugins",
             Self::Memory { .. } => "hold fewer images at once, lower --jobs, or raise --memory",
-            Self::Pipeline(isoscan_pipeline::Error::Modality { .. } | isoscan_pipeline::Error::Unit { .. }) => {
-                "choose a plugin for this modality with `isoscan plugins list`"
+            Self::Pipeline(error) => return translation_help(error),
+            Self::Io(error) => return file_help(error),
+            Self::Imaging(imaging::Error::GeometryMismatch { .. })
+            | Self::Radiomics(radiomics::Error::GeometryMismatch { .. }) => {
+                "bring one onto the other's grid: `image.resample_like(other, \"linear\")`"
             }
-            Self::Pipeline(isoscan_pipeline::Error::Parameter { .. }) => {
-                "see `isoscan plugins list` for its parameters"
-            }
-            Self::Pipeline(isoscan_pipeline::Error::Fault(_)) => {
-                "the plugin failed, not the script: catch it with try { } catch, or report it to the plugin's author"
-            }
-            Self::Imaging(isoscan_imaging::Error::GeometryMismatch { .. }) => {
-                "resample one onto the other's grid: `image.resample_like(other)`"
-            }
-            Self::Imaging(isoscan_imaging::Error::EmptyMask { .. }) => {
+            Self::Imaging(imaging::Error::EmptyMask { .. }) | Self::Radiomics(radiomics::Error::EmptyMask { .. }) => {
                 "check the label number and that the mask belongs to this image"
             }
+            Self::Radiomics(radiomics::Error::NotImplemented { .. }) => {
+                "shape, firstorder and glcm on the Original image are there; leave the rest out of the settings"
+            }
+            Self::Radiomics(radiomics::Error::UnknownName { .. }) => "settings carry the names of PyRadiomics",
             _ => return None,
         })
     }
@@ -141,6 +141,41 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn translation_help(error: &isoscan_pipeline::Error) -> Option<&'static str> {
+    use isoscan_pipeline::Error;
+    Some(match error {
+        Error::Modality { .. } | Error::Unit { .. } => {
+            "choose a plugin for this modality with `isoscan plugins list`, or tell what the file does not with --modality"
+        }
+        Error::Parameter { .. } => "see `isoscan plugins list` for its parameters",
+        Error::Inputs { .. } => {
+            "give further images by name: `translate(plugin, #{}, #{ reference: image })`, or --input NAME=PATH"
+        }
+        Error::Fault(_) => "the plugin failed, not the script: catch it with try { } catch, or report it to its author",
+        _ => return None,
+    })
+}
+
+fn file_help(error: &isoscan_io::Error) -> Option<&'static str> {
+    use isoscan_io::Error;
+    Some(match error {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => "check the path",
+        Error::NotAnImage { .. } | Error::NoSeries { .. } => "isoscan reads NIfTI (.nii, .nii.gz, .hdr/.img) and DICOM",
+        Error::SeveralSeries { .. } => "give one of them by its own folder or file; `isoscan info` lists them",
+        Error::Truncated { .. } | Error::Gzip { .. } | Error::Malformed { .. } => {
+            "the file is damaged: copy it again from its origin"
+        }
+        Error::Unsupported { .. } | Error::Decode { .. } => {
+            "convert it with another tool, such as dcm2niix or gdcmconv, and try again"
+        }
+        Error::SeveralVolumes { .. } => "split the series into single volumes first",
+        Error::UnevenSlices { .. } => "fetch the missing slices; a volume with a false spacing is never made",
+        Error::NotALabelMap { .. } => "a mask holds whole numbers; was the image given in its place?",
+        Error::OutputExists { .. } => "name an output that does not exist yet",
+        _ => return None,
+    })
 }
 
 /// A verb's failure as the script's `catch` sees it: a map with `kind`, `message` and `help`, for plugin faults also

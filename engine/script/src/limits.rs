@@ -122,7 +122,9 @@ pub(crate) fn sentence(error: &EvalAltResult) -> String {
         }
         EvalAltResult::ErrorTerminated(..) => "the run was cancelled".to_owned(),
         EvalAltResult::ErrorTooManyOperations(_) => "the script ran past its limit of operations".to_owned(),
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => format!("no such function: {signature}"),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+            format!("no such function: {}", signature.replace("&str | ImmutableString | String", "text"))
+        }
         EvalAltResult::ErrorVariableNotFound(name, _) => format!("no such variable: {name}"),
         EvalAltResult::ErrorParsing(kind, _) => kind.to_string(),
         EvalAltResult::ErrorDataRace(..) => "a closure uses the very value whose verb it is given to".to_owned(),

@@ -196,7 +196,7 @@ mod tests {
         let mut plugin = Plugin::<CycleGanTranslator>::create_in(dir.path(), 1).unwrap();
         let refused = plugin.run(&[&Array::zeros([1, 2, 1, 16, 16])], &[]).unwrap_err();
         assert_eq!(refused.message, "expected 1 channel, found 2");
-        let refused = plugin.run(&[&Array::zeros([1, 1, 1, 3, 16])], &[]).unwrap_err();
+        let refused = plugin.run(&[&Array::zeros([1, 1, 1, 1, 16])], &[]).unwrap_err();
         assert!(refused.message.starts_with("libtorch: "), "{}", refused.message);
 
         fs::write(dir.path().join("weights").join(WEIGHTS), b"").unwrap();

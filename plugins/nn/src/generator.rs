@@ -148,7 +148,8 @@ impl Generator {
     ///
     /// # Errors
     /// [`Error::ImageShape`] when the shape is not that, or an extent is no multiple of [`GeneratorRecipe::multiple`];
-    /// [`Error::Torch`] when an extent is too small to be reflected: 4 voxels, and 2 on the coarsest grid.
+    /// [`Error::Torch`] when an extent is too small to be reflected: it must exceed half the kernel, and be 2
+    /// on the coarsest grid.
     pub fn residual(&self, image: &Tensor) -> Result<Tensor, Error> {
         self.check(image)?;
         let mut x = self.activated(&self.stem, image)?;
