@@ -14,3 +14,5 @@ mod faults;
 mod real_images;
 #[path = "whole/study.rs"]
 mod study;
+#[path = "whole/verbs.rs"]
+mod verbs;

@@ -1,6 +1,6 @@
 //! One test or more for each command.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use tempfile::TempDir;
 
@@ -149,4 +149,19 @@ fn training_makes_a_bundle_that_translates() {
     assert!(succeed(&["info", &out]).contains("96x96x3"));
     let again = String::from_utf8(crate::fixture::isoscan(&[&arguments[..], &short].concat()).stderr).unwrap();
     assert!(again.contains("holds a finished bundle"), "{again}");
+}
+
+#[test]
+fn a_c_plugin_built_against_the_header_translates() {
+    let folder = TempDir::new().unwrap();
+    let (library, out) = (path(&folder, "libc_clamp.so"), path(&folder, "out.nii.gz"));
+    let root = crate::fixture::root();
+    let (header, source) = (root.join("abi/include"), root.join("examples/c-plugin/clamp.c"));
+    let built = Command::new("cc")
+        .args(["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O2", "-fPIC", "-shared", "-I"])
+        .args([header.to_str().unwrap(), source.to_str().unwrap(), "-o", &library])
+        .status();
+    assert!(built.unwrap().success());
+    succeed(&["translate", &library, &scan(), &out, "--set", "high=0", "--set", "low=-100"]);
+    assert!(succeed(&["info", &out]).contains("intensities -100 to 0"));
 }

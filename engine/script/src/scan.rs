@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use isoscan_imaging::{self as imaging, Interpolation, Mask, Normalization, Orientation, Volume};
+use isoscan_imaging::{self as imaging, Interpolation, Mask, Modality, Normalization, Orientation, Unit, Volume};
 use isoscan_io::Source;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
 use serde_json::json;
@@ -207,6 +207,17 @@ fn register_grids(engine: &mut Engine, run: &Arc<Run>) {
         Ok(scan.then(&shared, resampled, json!({"verb": "resample_like", "grid": grid, "interpolation": kind}))?)
     });
     let shared = run.clone();
+    engine.register_fn("treat_as", move |scan: &mut Scan, modality: &str| -> Verb<Scan> {
+        Ok(treat_as(&shared, scan, modality)?)
+    });
+    let shared = run.clone();
+    engine.register_fn("pad_to_multiple", move |scan: &mut Scan, multiple: Array| -> Verb<Scan> {
+        let multiple = integers3("multiple", &multiple)?;
+        let whole = multiple.map(|n| usize::try_from(n).unwrap_or(0));
+        let padded = imaging::pad_to_multiple(&scan.volume, whole, lowest(&scan.volume)).map_err(Error::from)?;
+        Ok(scan.then(&shared, padded, json!({"verb": "pad_to_multiple", "multiple": multiple}))?)
+    });
+    let shared = run.clone();
     engine.register_fn("crop", move |scan: &mut Scan, first: Array, size: Array| -> Verb<Scan> {
         let (first, size) = (integers3("first", &first)?, integers3("size", &size)?);
         let extent = [size[0], size[1], size[2]].map(|n| usize::try_from(n).unwrap_or(0));
@@ -214,6 +225,18 @@ fn register_grids(engine: &mut Engine, run: &Arc<Run>) {
         let cropped = imaging::crop(&scan.volume, first, extent, fill).map_err(Error::from)?;
         Ok(scan.then(&shared, cropped, json!({"verb": "crop", "first": first, "size": size, "fill": fill}))?)
     });
+}
+
+/// The same voxels under the modality that the caller vouches for, for files that do not tell it.
+fn treat_as(run: &Run, scan: &Scan, term: &str) -> Result<Scan, Error> {
+    let modality: Modality = term.parse()?;
+    let unit = match modality {
+        Modality::Ct => Unit::Hounsfield,
+        Modality::Seg => Unit::Label,
+        _ => Unit::Arbitrary,
+    };
+    let volume = scan.volume.as_ref().clone().with_meaning(modality, unit);
+    scan.then(run, volume, json!({"verb": "treat_as", "modality": term}))
 }
 
 fn resample(scan: &Scan, grid: &imaging::Geometry, kind: &str) -> Result<Volume, Error> {
@@ -249,6 +272,12 @@ fn register_masks(engine: &mut Engine, run: &Arc<Run>) {
             let radius_mm = number("radius", &radius_mm)?;
             Ok(Roi::new(&shared, change(&roi.mask, radius_mm).map_err(Error::from)?)?)
         });
+    }
+    for (name, change) in
+        [("largest_component", imaging::largest_component as fn(&Mask) -> Mask), ("fill_holes", imaging::fill_holes)]
+    {
+        let shared = run.clone();
+        engine.register_fn(name, move |roi: &mut Roi| -> Verb<Roi> { Ok(Roi::new(&shared, change(&roi.mask))?) });
     }
     type Join = fn(&Mask, &Mask) -> Result<Mask, imaging::Error>;
     let pairs: [(&str, Join); 3] =
