@@ -28,18 +28,12 @@ fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_isoscan"))
 }
 
-/// Folder of the plugins that need no libtorch, staged once for all tests.
+/// Folder of bundles that need no libtorch, made once for all tests.
 pub(crate) fn plugins() -> &'static Path {
     static STAGED: OnceLock<TempDir> = OnceLock::new();
     STAGED
         .get_or_init(|| {
-            let packages = ["isoscan-identity", "isoscan-histogram", "isoscan-faulty", "isoscan-rust-plugin"];
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--quiet", "--release"]).current_dir(root());
-            packages.iter().for_each(|package| {
-                cargo.args(["--package", package]);
-            });
-            assert!(cargo.status().unwrap().success(), "the test plugins do not build");
+            let libraries = libraries();
             let staged = TempDir::new().unwrap();
             for (folder, library) in [
                 ("plugins/identity", "libisoscan_identity.so"),
@@ -47,19 +41,30 @@ pub(crate) fn plugins() -> &'static Path {
                 ("tests/faulty", "libisoscan_faulty.so"),
                 ("examples/rust-plugin", "libisoscan_rust_plugin.so"),
             ] {
-                stage(&root().join(folder), library, staged.path());
+                let bundle = staged.path().join(Path::new(folder).file_name().unwrap());
+                fs::create_dir(&bundle).unwrap();
+                fs::copy(root().join(folder).join("plugin.toml"), bundle.join("plugin.toml")).unwrap();
+                fs::copy(libraries.join(library), bundle.join(library)).unwrap();
             }
             staged
         })
         .path()
 }
 
-fn stage(source: &Path, library: &str, staged: &Path) {
-    let name = source.file_name().unwrap();
-    let bundle = staged.join(name);
-    fs::create_dir(&bundle).unwrap();
-    fs::copy(source.join("plugin.toml"), bundle.join("plugin.toml")).unwrap();
-    fs::copy(program().with_file_name(library), bundle.join(library)).unwrap();
+/// The folder that `ISOSCAN_STAGED` names (`cargo xtask test` sets it), or else a target folder of its own: another
+/// choice of packages means other features, which must not overwrite what is being tested.
+fn libraries() -> PathBuf {
+    if let Some(staged) = std::env::var_os("ISOSCAN_STAGED") {
+        return PathBuf::from(staged);
+    }
+    let target = program().ancestors().nth(2).unwrap().join("test-libraries");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--release", "--target-dir"]).arg(&target).current_dir(root());
+    for package in ["isoscan-identity", "isoscan-histogram", "isoscan-faulty", "isoscan-rust-plugin"] {
+        cargo.args(["--package", package]);
+    }
+    assert!(cargo.status().unwrap().success(), "the test plugins do not build");
+    target.join("release")
 }
 
 /// The bundle of the learned plugin as `cargo xtask stage` laid it, or `None` after saying so.

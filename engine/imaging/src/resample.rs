@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn blur_before_shrinking_by_two() {
-        // sigma = 0.7355: bell 0.5427 0.2154 0.0135 0.0001 per side; a single 1 at voxel 6 seen from the voxels 4 6 8.
+        // sigma = 0.7355: bell 0.5424 0.2152 0.0135 0.0001; a single 1 at voxel 6 seen from the voxels 4 6 8.
         let mut spike = [0.0; 13];
         spike[6] = 1.0;
         let found = onto(&spike, 0.0, 2.0, 7, Interpolation::Linear);

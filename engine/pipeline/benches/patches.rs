@@ -3,12 +3,7 @@
 //! The identity plugin does nothing but copy, so its translation is the engine's overhead: gather, call, blend, restore.
 
 use std::{
-    collections::BTreeMap,
-    hint::black_box,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::atomic::AtomicBool,
-    time::Duration,
+    collections::BTreeMap, hint::black_box, path::PathBuf, process::Command, sync::atomic::AtomicBool, time::Duration,
 };
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -18,11 +13,13 @@ use isoscan_pipeline::{Job, translate};
 
 /// Builds the identity plugin and the worker program, and gives the folder they lie in.
 fn built() -> PathBuf {
-    let packages = ["--package", "isoscan-identity", "--package", "isoscan-host"];
-    let status = Command::new(env!("CARGO")).args(["build", "--quiet", "--release"]).args(packages).status();
-    assert!(status.is_ok_and(|status| status.success()), "the identity plugin does not build");
     let program = std::env::current_exe().expect("a running program has a path");
-    program.parent().and_then(Path::parent).expect("benches run from target/release/deps").to_owned()
+    let target = program.ancestors().nth(3).expect("benches run from target/release/deps").join("test-libraries");
+    let packages = ["--package", "isoscan-identity", "--package", "isoscan-host"];
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--release", "--target-dir"]).arg(&target).args(packages);
+    assert!(cargo.status().is_ok_and(|status| status.success()), "the identity plugin does not build");
+    target.join("release")
 }
 
 fn volume() -> Volume {

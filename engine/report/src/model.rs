@@ -173,6 +173,8 @@ pub struct SliceFigure {
     pub subject: String,
     /// Name of the method.
     pub method: String,
+    /// Whether the translated slice is generated content, to be marked as such.
+    pub synthetic: bool,
     /// Where the slice lies, for instance "axial, z = 31".
     pub place: String,
     /// Unit of the values as printed, for instance "HU".

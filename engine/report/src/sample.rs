@@ -157,6 +157,7 @@ fn slice(subject: &str, method: &str) -> SliceFigure {
         })
     };
     SliceFigure {
+        synthetic: method != "identity",
         subject: subject.into(),
         method: method.into(),
         place: "axial, z = 31".into(),

@@ -151,6 +151,7 @@ fn figure(subject: &Subject, method: &str, before: &Scan, after: &Scan, options:
     subject.record().figures.push(SliceFigure {
         subject: subject.id().to_owned(),
         method: method.to_owned(),
+        synthetic: after.maker.as_ref().is_some_and(|maker| maker.synthetic),
         place: first.place,
         unit: before.volume.unit().to_string(),
         window,

@@ -13,6 +13,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<(), Er
     say(&format!("testing (built and staged in {:.0} s)", start.elapsed().as_secs_f64()));
     let mut tests = cargo();
     tests.args(["test", "--release", "--workspace"]).args(arguments).current_dir(&workspace.root);
+    tests.env("ISOSCAN_STAGED", workspace.release());
     run(&mut tests, "cargo test")?;
     say(&format!("test: everything passed in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())

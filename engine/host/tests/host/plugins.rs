@@ -83,13 +83,18 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Built into the target folder that these tests run from.
+/// From the folder that `ISOSCAN_STAGED` names (`cargo xtask test` sets it), or else built into a target folder of its
+/// own: another choice of packages means other features, which must not overwrite what is being tested.
 fn built_by_cargo(package: &str, library: &str) -> PathBuf {
+    if let Some(staged) = std::env::var_os("ISOSCAN_STAGED") {
+        return Path::new(&staged).join(library);
+    }
     let target = Path::new(WORKER).parent().and_then(Path::parent).expect("target folder / profile / program");
+    let target = target.join("test-libraries");
     let cargo = Command::new(env!("CARGO"))
         .current_dir(workspace())
         .args(["build", "--quiet", "--release", "--package", package, "--target-dir"])
-        .arg(target)
+        .arg(&target)
         .output()
         .unwrap();
     assert!(cargo.status.success(), "{package} does not build: {}", String::from_utf8_lossy(&cargo.stderr));

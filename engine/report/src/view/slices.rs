@@ -27,6 +27,7 @@ pub(super) struct SliceView<'a> {
 struct MethodSlice<'a> {
     name: &'a str,
     after: String,
+    synthetic: bool,
     difference: String,
     mean: String,
 }
@@ -60,6 +61,7 @@ fn slice_view<'a>(group: &[&'a SliceFigure]) -> Result<SliceView<'a>, Error> {
         Ok(MethodSlice {
             name: &figure.method,
             after: slice::grey(&figure.after, figure.window)?,
+            synthetic: figure.synthetic,
             difference: slice::signed(difference, limit)?,
             mean: significant(sum / difference.len() as f64),
         })
