@@ -41,6 +41,16 @@ fn each_mistake_of_a_script_is_told_with_its_place_and_a_remedy() {
             "the script ran past its limit of operations help: look for a loop that does not end; voxels are worked on by verbs, not by loops at FOLDER/script.rhai:1:6",
         ),
         (
+            "loop { }\n".to_owned(),
+            &["--wall-time", "0"],
+            "the script ran past its wall time help: raise it with --wall-time SECONDS at FOLDER/script.rhai:1:6",
+        ),
+        (
+            image.clone(),
+            &["--memory", "0"],
+            "images held by the script exceed the memory budget: 1 MiB more on top of 0 of 0 MiB help: hold fewer images at once, lower --jobs, or raise --memory at FOLDER/script.rhai:1:13",
+        ),
+        (
             "let x = 1;\nlet y = raed(\"a\");\n".to_owned(),
             &[],
             "no such function: raed (text) help: check the name, the number and the types of its arguments at FOLDER/script.rhai:2:9",
