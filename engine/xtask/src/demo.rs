@@ -27,7 +27,7 @@ fn commands(folder: &Path) -> [Vec<String>; 2] {
 
 /// Builds, stages, makes the cohort, runs the recipe, and prints where the report lies.
 pub(crate) fn demo(workspace: &Workspace) -> Result<(), Error> {
-    stage::stage(workspace)?;
+    stage::stage(workspace, stage::Build::Program)?;
     let folder = workspace.target.join("demo");
     remove_folder(&folder)?;
     fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;

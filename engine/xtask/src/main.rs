@@ -51,7 +51,7 @@ fn run(arguments: &[String]) -> Result<(), Error> {
     let workspace = Workspace::here()?;
     match command.as_str() {
         "libtorch" => libtorch::ensure(&workspace.root).map(|_| ()),
-        "stage" => stage::stage(&workspace).map(|_| ()),
+        "stage" => stage::stage(&workspace, stage::Build::Program).map(|_| ()),
         "demo" => demo::demo(&workspace),
         "test" => test::test(&workspace, rest),
         _ => Err(Error::Usage),

@@ -19,15 +19,27 @@ struct Manifest {
     weights: Option<String>,
 }
 
+/// What to build beside libraries and programs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// Nothing.
+    Program,
+    /// Tests and benches too: with them other features are unified, so a build without them would be made twice.
+    Tests,
+}
+
 /// Builds every member and stages every bundle; gives the folders of the staged bundles.
 ///
 /// A bundle is `plugin.toml` with the hash of every other file, the library and, if the manifest names one, the folder
 /// of weights. Bundles lie in `plugins/` beside the program, those under `tests/` in `test-plugins/`.
-pub(crate) fn stage(workspace: &Workspace) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn stage(workspace: &Workspace, what: Build) -> Result<Vec<PathBuf>, Error> {
     libtorch::ensure(&workspace.root)?;
     say("building (release, all members)");
     let mut build = cargo();
     build.args(["build", "--release", "--workspace"]).current_dir(&workspace.root);
+    if what == Build::Tests {
+        build.arg("--all-targets");
+    }
     run(&mut build, "cargo build")?;
     let mut bundles = Vec::new();
     for member in &workspace.members {

@@ -9,7 +9,7 @@ use crate::{say, stage};
 /// Builds, stages the bundles that whole-program tests call, and runs every test and documentation example.
 pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let start = Instant::now();
-    stage::stage(workspace)?;
+    stage::stage(workspace, stage::Build::Tests)?;
     say(&format!("testing (built and staged in {:.0} s)", start.elapsed().as_secs_f64()));
     let mut tests = cargo();
     tests.args(["test", "--release", "--workspace"]).args(arguments).current_dir(&workspace.root);
