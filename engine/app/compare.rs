@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use isoscan_imaging::{Mask, Unit};
+use isoscan_imaging::Mask;
 use isoscan_metrics::{PsnrRange, bland_altman, similarity};
 
 use crate::{failure::Failure, progress::say, translate::read};
@@ -27,11 +27,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (a, b) = (read(&args.a, None)?.volume, read(&args.b, None)?.volume);
     let mask = args.mask.as_ref().map(|path| isoscan_io::read_mask(path, args.label)).transpose()?;
-    let range = match b.unit() {
-        Unit::Hounsfield => PsnrRange::Named { low: -1024.0, high: 3071.0, name: "CT, 12 bit".to_owned() },
-        _ => PsnrRange::Reference,
-    };
-    let alike = similarity(&b, &a, mask.as_ref(), range)?;
+    let alike = similarity(&b, &a, mask.as_ref(), PsnrRange::of(&b))?;
     let (x, y) = paired(a.as_slice(), b.as_slice(), mask.as_ref());
     let differences = bland_altman(&x, &y)?;
     if args.json {

@@ -135,6 +135,12 @@ impl Volume {
         self.voxels.as_slice().expect("a volume's voxels are contiguous by construction")
     }
 
+    /// The smallest finite value, 0 when there is none: what lies outside an image, air for CT.
+    pub fn lowest(&self) -> f32 {
+        let lowest = self.voxels.iter().copied().filter(|v| v.is_finite()).fold(f32::INFINITY, f32::min);
+        if lowest.is_finite() { lowest } else { 0.0 }
+    }
+
     /// Gives the voxels away.
     pub fn into_voxels(self) -> Array3<f32> {
         self.voxels

@@ -1,4 +1,4 @@
-use isoscan_imaging::{Mask, Volume};
+use isoscan_imaging::{Mask, Unit, Volume};
 
 use crate::{Error, SsimDimensions, SsimWindow, ssim};
 
@@ -20,6 +20,16 @@ pub enum PsnrRange {
         /// What the range stands for.
         name: String,
     },
+}
+
+impl PsnrRange {
+    /// The range usual for a reference: that of a 12-bit CT for Hounsfield units, otherwise the reference's own.
+    pub fn of(reference: &Volume) -> Self {
+        match reference.unit() {
+            Unit::Hounsfield => Self::Named { low: -1024.0, high: 3071.0, name: "CT, 12 bit".to_owned() },
+            _ => Self::Reference,
+        }
+    }
 }
 
 /// How close two volumes are, voxel by voxel, with the definitions used.

@@ -74,9 +74,7 @@ fn prepare(image: &Volume, plan: &Plan) -> Result<(Volume, Restoration), Error> 
     let mut prepared = restoration.reorient(image, Orientation::LPS);
     if let Some(spacing) = plan.working_spacing_mm {
         let grid = with_spacing(prepared.geometry(), spacing)?;
-        let fill = image.as_slice().iter().copied().filter(|v| v.is_finite()).fold(f32::INFINITY, f32::min);
-        let fill = if fill.is_finite() { fill } else { 0.0 };
-        prepared = restoration.resample(&prepared, &grid, Interpolation::Linear, fill);
+        prepared = restoration.resample(&prepared, &grid, Interpolation::Linear, image.lowest());
     }
     Ok((prepared, restoration))
 }

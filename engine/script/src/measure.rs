@@ -42,7 +42,7 @@ fn register_records(engine: &mut Engine, run: &Arc<Run>) {
     });
     engine.register_fn("compare", |subject: &mut Subject, stage: &str, scan: Scan, reference: Scan| -> Verb<()> {
         let body = isoscan_imaging::body(&reference.volume).map_err(Error::from)?;
-        let alike = metrics::similarity(&reference.volume, &scan.volume, Some(&body), psnr_range(&reference.volume));
+        let alike = metrics::similarity(&reference.volume, &scan.volume, Some(&body), PsnrRange::of(&reference.volume));
         let alike = alike.map_err(Error::from)?;
         let unit = reference.volume.unit().to_string();
         subject.record().similarities.push(Compared { stage: stage.to_owned(), unit, alike });
@@ -85,18 +85,8 @@ fn measure(run: &Run, subject: &Subject, stage: &str, scan: &Scan, given: &Map) 
     Ok(())
 }
 
-/// The range that PSNR is named after: 4096 HU for CT, otherwise the reference's own.
-fn psnr_range(reference: &Volume) -> PsnrRange {
-    match reference.unit() {
-        isoscan_imaging::Unit::Hounsfield => {
-            PsnrRange::Named { low: -1024.0, high: 3071.0, name: "CT, 12 bit".to_owned() }
-        }
-        _ => PsnrRange::Reference,
-    }
-}
-
 fn similarity(a: &Scan, b: &Scan, roi: Option<&Roi>) -> Result<Map, Error> {
-    let alike = metrics::similarity(&b.volume, &a.volume, roi.map(|roi| roi.mask.as_ref()), psnr_range(&b.volume))?;
+    let alike = metrics::similarity(&b.volume, &a.volume, roi.map(|roi| roi.mask.as_ref()), PsnrRange::of(&b.volume))?;
     let mut map = Map::new();
     for (name, value) in [("mae", alike.mae), ("rmse", alike.rmse), ("psnr", alike.psnr), ("ssim", alike.ssim)] {
         map.insert(name.into(), Dynamic::from_float(value));

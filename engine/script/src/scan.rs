@@ -214,14 +214,14 @@ fn register_grids(engine: &mut Engine, run: &Arc<Run>) {
     engine.register_fn("pad_to_multiple", move |scan: &mut Scan, multiple: Array| -> Verb<Scan> {
         let multiple = integers3("multiple", &multiple)?;
         let whole = multiple.map(|n| usize::try_from(n).unwrap_or(0));
-        let padded = imaging::pad_to_multiple(&scan.volume, whole, lowest(&scan.volume)).map_err(Error::from)?;
+        let padded = imaging::pad_to_multiple(&scan.volume, whole, scan.volume.lowest()).map_err(Error::from)?;
         Ok(scan.then(&shared, padded, json!({"verb": "pad_to_multiple", "multiple": multiple}))?)
     });
     let shared = run.clone();
     engine.register_fn("crop", move |scan: &mut Scan, first: Array, size: Array| -> Verb<Scan> {
         let (first, size) = (integers3("first", &first)?, integers3("size", &size)?);
         let extent = [size[0], size[1], size[2]].map(|n| usize::try_from(n).unwrap_or(0));
-        let fill = lowest(&scan.volume);
+        let fill = scan.volume.lowest();
         let cropped = imaging::crop(&scan.volume, first, extent, fill).map_err(Error::from)?;
         Ok(scan.then(&shared, cropped, json!({"verb": "crop", "first": first, "size": size, "fill": fill}))?)
     });
@@ -246,13 +246,7 @@ fn resample(scan: &Scan, grid: &imaging::Geometry, kind: &str) -> Result<Volume,
         "bspline" => Interpolation::BSpline,
         _ => return Err(argument("interpolation", "one of nearest, linear, bspline", kind)),
     };
-    Ok(imaging::resample(&scan.volume, grid, interpolation, lowest(&scan.volume)))
-}
-
-/// What lies outside an image: its smallest finite value, air for CT.
-fn lowest(volume: &Volume) -> f32 {
-    let lowest = volume.as_slice().iter().copied().filter(|v| v.is_finite()).fold(f32::INFINITY, f32::min);
-    if lowest.is_finite() { lowest } else { 0.0 }
+    Ok(imaging::resample(&scan.volume, grid, interpolation, scan.volume.lowest()))
 }
 
 fn register_masks(engine: &mut Engine, run: &Arc<Run>) {
