@@ -14,5 +14,9 @@ mod faults;
 mod real_images;
 #[path = "whole/study.rs"]
 mod study;
+#[path = "whole/vendor.rs"]
+mod vendor;
 #[path = "whole/verbs.rs"]
 mod verbs;
+#[path = "whole/watch.rs"]
+mod watch;

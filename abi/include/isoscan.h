@@ -20,7 +20,7 @@
 #define ISO_ABI_MAJOR 1
 
 // Minor version of this contract: the extensions this header knows.
-#define ISO_ABI_MINOR 0
+#define ISO_ABI_MINOR 1
 
 // Largest number of dimensions of an IsoTensor.
 #define ISO_MAX_DIMS 5
@@ -142,6 +142,21 @@ typedef struct IsoTrain {
     void (*end)(void *session);
 } IsoTrain;
 
+// Several independent calls in one: for plugins that share work between calls, or whose calls are short.
+typedef struct IsoBatch {
+    // [call thread] Translates count calls, at least 1, each as run would; never entered together with run on
+    // one instance. calls[i] has its own tensors, parameters and context, and hosts[i] is its host: its progress,
+    // its log lines and the message of its status. statuses[i] receives its status; one call's failure leaves the
+    // others alone. Returns ISO_STATUS_OK when every status was written. Any other status, with its
+    // message through host, says that the calls could not be tried together; the host then makes them one by one.
+    IsoStatus (*run)(void *instance,
+                     const struct IsoHost *host,
+                     const struct IsoCall *calls,
+                     const struct IsoHost *hosts,
+                     uint32_t count,
+                     IsoStatus *statuses);
+} IsoBatch;
+
 // Done.
 #define ISO_STATUS_OK 0
 
@@ -160,11 +175,14 @@ typedef struct IsoTrain {
 // First bytes of every IsoEntry.
 #define ISO_MAGIC {'I', 'S', 'O', 'S', 'C', 'A', 'N', 0}
 
-// Hash over the sizes and offsets of every struct above; goes into IsoEntry.abi_hash.
+// Hash over the sizes and offsets of every struct of contract 1.0; goes into IsoEntry.abi_hash.
 #define ISO_ABI_HASH UINT64_C(0x1185a009bcb6a8bc)
 
 // Id of the training extension; get_extension answers with const IsoTrain *.
 #define ISO_EXTENSION_TRAIN "isoscan.train/1"
+
+// Id of the batch extension; get_extension answers with const IsoBatch *.
+#define ISO_EXTENSION_BATCH "isoscan.batch/1"
 
 #if defined(_WIN32)
 #define ISO_EXPORT __declspec(dllexport)
@@ -190,5 +208,66 @@ static inline IsoStr iso_str(const char *text) {
     str.len = strlen(text);
     return str;
 }
+
+// Whether a text of the host, such as an extension id, says the same.
+static inline int iso_is(IsoStr text, const char *expected) {
+    size_t len = strlen(expected);
+    return text.len == len && memcmp(text.ptr, expected, len) == 0;
+}
+
+// The layouts of this contract, in bytes.
+#ifdef __cplusplus
+#define ISO_ASSERT static_assert
+#define ISO_ALIGN alignof
+#else
+#define ISO_ASSERT _Static_assert
+#define ISO_ALIGN _Alignof
+#endif
+ISO_ASSERT(sizeof(IsoStr) == 16 && ISO_ALIGN(IsoStr) == 8, "size of IsoStr");
+ISO_ASSERT(offsetof(IsoStr, ptr) == 0, "IsoStr.ptr");
+ISO_ASSERT(offsetof(IsoStr, len) == 8, "IsoStr.len");
+ISO_ASSERT(sizeof(IsoTensor) == 104 && ISO_ALIGN(IsoTensor) == 8, "size of IsoTensor");
+ISO_ASSERT(offsetof(IsoTensor, data) == 0, "IsoTensor.data");
+ISO_ASSERT(offsetof(IsoTensor, byte_len) == 8, "IsoTensor.byte_len");
+ISO_ASSERT(offsetof(IsoTensor, dtype) == 16, "IsoTensor.dtype");
+ISO_ASSERT(offsetof(IsoTensor, ndim) == 20, "IsoTensor.ndim");
+ISO_ASSERT(offsetof(IsoTensor, shape) == 24, "IsoTensor.shape");
+ISO_ASSERT(offsetof(IsoTensor, stride) == 64, "IsoTensor.stride");
+ISO_ASSERT(sizeof(IsoHost) == 40 && ISO_ALIGN(IsoHost) == 8, "size of IsoHost");
+ISO_ASSERT(offsetof(IsoHost, ctx) == 0, "IsoHost.ctx");
+ISO_ASSERT(offsetof(IsoHost, progress) == 8, "IsoHost.progress");
+ISO_ASSERT(offsetof(IsoHost, set_error) == 16, "IsoHost.set_error");
+ISO_ASSERT(offsetof(IsoHost, log) == 24, "IsoHost.log");
+ISO_ASSERT(offsetof(IsoHost, get_extension) == 32, "IsoHost.get_extension");
+ISO_ASSERT(sizeof(IsoCall) == 56 && ISO_ALIGN(IsoCall) == 8, "size of IsoCall");
+ISO_ASSERT(offsetof(IsoCall, inputs) == 0, "IsoCall.inputs");
+ISO_ASSERT(offsetof(IsoCall, outputs) == 8, "IsoCall.outputs");
+ISO_ASSERT(offsetof(IsoCall, input_count) == 16, "IsoCall.input_count");
+ISO_ASSERT(offsetof(IsoCall, output_count) == 20, "IsoCall.output_count");
+ISO_ASSERT(offsetof(IsoCall, params) == 24, "IsoCall.params");
+ISO_ASSERT(offsetof(IsoCall, context) == 40, "IsoCall.context");
+ISO_ASSERT(sizeof(IsoEntry) == 64 && ISO_ALIGN(IsoEntry) == 8, "size of IsoEntry");
+ISO_ASSERT(offsetof(IsoEntry, magic) == 0, "IsoEntry.magic");
+ISO_ASSERT(offsetof(IsoEntry, abi_major) == 8, "IsoEntry.abi_major");
+ISO_ASSERT(offsetof(IsoEntry, abi_minor_needed) == 12, "IsoEntry.abi_minor_needed");
+ISO_ASSERT(offsetof(IsoEntry, abi_hash) == 16, "IsoEntry.abi_hash");
+ISO_ASSERT(offsetof(IsoEntry, describe) == 24, "IsoEntry.describe");
+ISO_ASSERT(offsetof(IsoEntry, create) == 32, "IsoEntry.create");
+ISO_ASSERT(offsetof(IsoEntry, destroy) == 40, "IsoEntry.destroy");
+ISO_ASSERT(offsetof(IsoEntry, run) == 48, "IsoEntry.run");
+ISO_ASSERT(offsetof(IsoEntry, get_extension) == 56, "IsoEntry.get_extension");
+ISO_ASSERT(sizeof(IsoLossSink) == 16 && ISO_ALIGN(IsoLossSink) == 8, "size of IsoLossSink");
+ISO_ASSERT(offsetof(IsoLossSink, ctx) == 0, "IsoLossSink.ctx");
+ISO_ASSERT(offsetof(IsoLossSink, report) == 8, "IsoLossSink.report");
+ISO_ASSERT(sizeof(IsoTrain) == 40 && ISO_ALIGN(IsoTrain) == 8, "size of IsoTrain");
+ISO_ASSERT(offsetof(IsoTrain, begin) == 0, "IsoTrain.begin");
+ISO_ASSERT(offsetof(IsoTrain, step) == 8, "IsoTrain.step");
+ISO_ASSERT(offsetof(IsoTrain, translate) == 16, "IsoTrain.translate");
+ISO_ASSERT(offsetof(IsoTrain, save) == 24, "IsoTrain.save");
+ISO_ASSERT(offsetof(IsoTrain, end) == 32, "IsoTrain.end");
+ISO_ASSERT(sizeof(IsoBatch) == 8 && ISO_ALIGN(IsoBatch) == 8, "size of IsoBatch");
+ISO_ASSERT(offsetof(IsoBatch, run) == 0, "IsoBatch.run");
+#undef ISO_ASSERT
+#undef ISO_ALIGN
 
 #endif  /* ISOSCAN_H */

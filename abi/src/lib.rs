@@ -1,8 +1,16 @@
 //! The contract between engine and plugins.
 //!
-//! Every type here is frozen: a struct never changes, and new powers are new extension ids
-//! ([`EXTENSION_TRAIN`], ...). A plugin exports one data symbol, [`ENTRY_SYMBOL`], of type [`IsoEntry`]. The same
-//! contract stands in `include/isoscan.h` for C and C++.
+//! Every type here is frozen: a struct never changes, and new powers are new extension ids. A plugin exports one data
+//! symbol, [`ENTRY_SYMBOL`], of type [`IsoEntry`]. The same contract stands in `include/isoscan.h` for C and C++, and
+//! both sides assert sizes and offsets when they are compiled.
+//!
+//! | Contract | What it brought |
+//! |---|---|
+//! | 1.0 | [`IsoEntry`], [`IsoHost`], [`IsoCall`], and [`EXTENSION_TRAIN`] for plugins that learn |
+//! | 1.1 | [`EXTENSION_BATCH`] for plugins that translate several calls at once |
+//!
+//! A plugin of an older minor version loads as it is: `tests/museum` keeps one of each in C, C++ and Rust. A plugin
+//! that offers a newer extension loads on older hosts too, which do not ask for it.
 //!
 //! Everything that crosses is borrowed until the call returns, and each side frees only what it allocated. A status
 //! other than [`STATUS_OK`] always comes with a message through [`IsoHost::set_error`].
@@ -18,17 +26,21 @@
 //!
 //! Authors of plugins use the crate `isoscan-sdk`, or the header; `README.md` is their guide.
 
+mod batch;
 #[cfg(feature = "descriptor")]
 mod descriptor;
+mod layout;
 #[cfg(feature = "layout")]
 mod root;
 mod tensor;
 mod train;
 
+pub use batch::{EXTENSION_BATCH, IsoBatch};
 #[cfg(feature = "descriptor")]
 pub use descriptor::{
     Axes, Context, Descriptor, Input, Modality, Output, Param, ParamKind, ParamValue, Patching, Unit, check_params,
 };
+pub use layout::abi_hash;
 #[cfg(feature = "layout")]
 pub use root::{IsoRoot, IsoRootRef};
 pub use tensor::{DTYPE_F32, IsoStr, IsoTensor, MAX_DIMS};
@@ -41,7 +53,7 @@ pub const MAGIC: [u8; 8] = *b"ISOSCAN\0";
 /// Major version of this contract; both sides must agree.
 pub const ABI_MAJOR: u32 = 1;
 /// Minor version of this contract: the extensions this header knows.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 /// Name of the data symbol that a plugin library exports.
 pub const ENTRY_SYMBOL: &str = "isoscan_plugin_entry";
 
@@ -124,76 +136,3 @@ pub struct IsoEntry {
 unsafe impl Sync for IsoEntry {}
 // SAFETY: as for `Sync`.
 unsafe impl Send for IsoEntry {}
-
-/// FNV-1a over the sizes and field offsets of every frozen struct, in declaration order.
-///
-/// C plugins take the same number from the generated header, so a plugin that was built against other layouts is
-/// refused at load.
-pub const fn abi_hash() -> u64 {
-    use core::mem::{offset_of, size_of};
-    let layout: [usize; 50] = [
-        size_of::<IsoStr>(),
-        offset_of!(IsoStr, ptr),
-        offset_of!(IsoStr, len),
-        size_of::<IsoTensor>(),
-        offset_of!(IsoTensor, data),
-        offset_of!(IsoTensor, byte_len),
-        offset_of!(IsoTensor, dtype),
-        offset_of!(IsoTensor, ndim),
-        offset_of!(IsoTensor, shape),
-        offset_of!(IsoTensor, stride),
-        size_of::<IsoHost>(),
-        offset_of!(IsoHost, ctx),
-        offset_of!(IsoHost, progress),
-        offset_of!(IsoHost, set_error),
-        offset_of!(IsoHost, log),
-        offset_of!(IsoHost, get_extension),
-        size_of::<IsoCall>(),
-        offset_of!(IsoCall, inputs),
-        offset_of!(IsoCall, outputs),
-        offset_of!(IsoCall, input_count),
-        offset_of!(IsoCall, output_count),
-        offset_of!(IsoCall, params),
-        offset_of!(IsoCall, context),
-        size_of::<IsoEntry>(),
-        offset_of!(IsoEntry, magic),
-        offset_of!(IsoEntry, abi_major),
-        offset_of!(IsoEntry, abi_minor_needed),
-        offset_of!(IsoEntry, abi_hash),
-        offset_of!(IsoEntry, describe),
-        offset_of!(IsoEntry, create),
-        offset_of!(IsoEntry, destroy),
-        offset_of!(IsoEntry, run),
-        offset_of!(IsoEntry, get_extension),
-        size_of::<IsoLossSink>(),
-        offset_of!(IsoLossSink, ctx),
-        offset_of!(IsoLossSink, report),
-        size_of::<IsoTrain>(),
-        offset_of!(IsoTrain, begin),
-        offset_of!(IsoTrain, step),
-        offset_of!(IsoTrain, translate),
-        offset_of!(IsoTrain, save),
-        offset_of!(IsoTrain, end),
-        size_of::<usize>(),
-        align_of::<IsoStr>(),
-        align_of::<IsoTensor>(),
-        align_of::<IsoHost>(),
-        align_of::<IsoCall>(),
-        align_of::<IsoEntry>(),
-        align_of::<IsoTrain>(),
-        MAX_DIMS,
-    ];
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut i = 0;
-    while i < layout.len() {
-        let mut rest = layout[i] as u64;
-        let mut byte = 0;
-        while byte < 8 {
-            hash = (hash ^ (rest & 0xff)).wrapping_mul(0x0000_0100_0000_01b3);
-            rest >>= 8;
-            byte += 1;
-        }
-        i += 1;
-    }
-    hash
-}

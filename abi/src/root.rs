@@ -9,7 +9,8 @@ use crate::{IsoEntry, IsoTrain};
 
 /// The root module of Rust plugins: abi_stable compares the layout of everything reachable from it at load.
 ///
-/// It never grows; [`IsoEntry::get_extension`] is where growth happens.
+/// It never grows; [`IsoEntry::get_extension`] is where growth happens, and the tables of extensions since 1.1 are
+/// vouched for by their ids.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = IsoRootRef)))]

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use isoscan_abi::{
-    ENTRY_SYMBOL, EXTENSION_TRAIN, IsoCall, IsoEntry, IsoHost, IsoLossSink, IsoStr, IsoTensor, IsoTrain, abi_hash,
+    ENTRY_SYMBOL, EXTENSION_BATCH, EXTENSION_TRAIN, IsoBatch, IsoCall, IsoEntry, IsoHost, IsoLossSink, IsoStr,
+    IsoTensor, IsoTrain, abi_hash,
 };
 
 const COMMITTED: &str = include_str!("../include/isoscan.h");
@@ -47,38 +48,60 @@ fn every_function_of_the_header_has_a_thread_tag() {
         }
         comment.clear();
     }
-    assert_eq!(functions, 4 + 5 + 1 + 5, "functions of host, entry, loss sink and training");
+    assert_eq!(functions, 4 + 5 + 1 + 5 + 1, "functions of host, entry, loss sink, training and batch");
+}
+
+/// The header asserts the sizes and offsets that Rust has.
+#[test]
+fn c11_and_cxx17_compilers_agree_and_find_nothing_to_warn_of() {
+    for (compiler, standard, name) in COMPILERS {
+        let output = compile(compiler, standard, name, COMMITTED);
+        assert_eq!(output, "", "{compiler}");
+    }
 }
 
 #[test]
-fn c11_compiler_sees_the_rust_sizes_and_offsets() {
-    compile("cc", "-std=c11", "layout.c");
+fn compilers_refuse_a_header_whose_structs_moved() {
+    let moved = COMMITTED.replacen("    uint32_t dtype;\n", "    uint64_t dtype;\n", 1);
+    for (compiler, standard, name) in &COMPILERS[..2] {
+        let output = compile(compiler, standard, &format!("moved-{name}"), &moved);
+        assert!(output.contains("size of IsoTensor"), "{compiler}: {output}");
+    }
 }
 
-#[test]
-fn cxx17_compiler_sees_the_rust_sizes_and_offsets() {
-    compile("c++", "-std=c++17", "layout.cpp");
-}
+/// The first two are needed, the others are asked where they are installed.
+const COMPILERS: [(&str, &str, &str); 4] = [
+    ("cc", "-std=c11", "layout.c"),
+    ("c++", "-std=c++17", "layout.cpp"),
+    ("clang", "-std=c11", "clang.c"),
+    ("clang++", "-std=c++17", "clang.cpp"),
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn compile(compiler: &str, standard: &str, name: &str) {
-    let source = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&source, layout_asserts()).unwrap();
+/// What the compiler says of a file that includes `header`.
+fn compile(compiler: &str, standard: &str, name: &str, header: &str) -> String {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("header-{name}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("isoscan.h"), header).unwrap();
+    std::fs::write(folder.join(name), "#include <isoscan.h>\n").unwrap();
     let output = Command::new(compiler)
-        .args([standard, "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only", "-I"])
-        .arg(root().join("include"))
-        .arg(&source)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        .args([standard, "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only", "-I", "."])
+        .arg(name)
+        .current_dir(&folder)
+        .output();
+    match output {
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(_) if compiler.starts_with("clang") => String::new(),
+        Err(error) => panic!("{compiler}: {error}"),
+    }
 }
 
 fn generated_header() -> String {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
-    let sources = ["src/lib.rs", "src/tensor.rs", "src/train.rs"];
+    let sources = ["src/lib.rs", "src/tensor.rs", "src/train.rs", "src/batch.rs"];
     let builder = sources.iter().fold(cbindgen::Builder::new(), |b, file| b.with_src(root().join(file)));
     let mut text = Vec::new();
     builder.with_config(config).generate().unwrap().write(&mut text);
@@ -93,11 +116,14 @@ fn constants_and_symbol() -> String {
         r#"// First bytes of every IsoEntry.
 #define ISO_MAGIC {{'I', 'S', 'O', 'S', 'C', 'A', 'N', 0}}
 
-// Hash over the sizes and offsets of every struct above; goes into IsoEntry.abi_hash.
+// Hash over the sizes and offsets of every struct of contract 1.0; goes into IsoEntry.abi_hash.
 #define ISO_ABI_HASH UINT64_C({:#018x})
 
 // Id of the training extension; get_extension answers with const IsoTrain *.
 #define ISO_EXTENSION_TRAIN "{EXTENSION_TRAIN}"
+
+// Id of the batch extension; get_extension answers with const IsoBatch *.
+#define ISO_EXTENSION_BATCH "{EXTENSION_BATCH}"
 
 #if defined(_WIN32)
 #define ISO_EXPORT __declspec(dllexport)
@@ -123,8 +149,27 @@ static inline IsoStr iso_str(const char *text) {{
     str.len = strlen(text);
     return str;
 }}
+
+// Whether a text of the host, such as an extension id, says the same.
+static inline int iso_is(IsoStr text, const char *expected) {{
+    size_t len = strlen(expected);
+    return text.len == len && memcmp(text.ptr, expected, len) == 0;
+}}
+
+// The layouts of this contract, in bytes.
+#ifdef __cplusplus
+#define ISO_ASSERT static_assert
+#define ISO_ALIGN alignof
+#else
+#define ISO_ASSERT _Static_assert
+#define ISO_ALIGN _Alignof
+#endif
+{}
+#undef ISO_ASSERT
+#undef ISO_ALIGN
 "#,
-        abi_hash()
+        abi_hash(),
+        layout_asserts().trim_end()
     )
 }
 
@@ -139,17 +184,17 @@ fn unlinked(text: &str) -> String {
 }
 
 fn layout_asserts() -> String {
-    let mut out = String::from("#include <isoscan.h>\n#ifndef __cplusplus\n#include <assert.h>\n#endif\n");
+    let mut out = String::new();
     macro_rules! assert_layout {
         ($($name:ident { $($field:ident),* })*) => {$(
-            let (size, align) = (size_of::<$name>(), align_of::<$name>());
-            writeln!(out, "static_assert(sizeof({}) == {size}, \"size\");", stringify!($name)).unwrap();
-            let alignof = format!("offsetof(struct {{ char c; {} s; }}, s)", stringify!($name));
-            writeln!(out, "#ifndef __cplusplus\nstatic_assert({alignof} == {align}, \"alignment\");\n#endif").unwrap();
-            writeln!(out, "#ifdef __cplusplus\nstatic_assert(alignof({}) == {align}, \"\");\n#endif", stringify!($name)).unwrap();
+            let (name, size, align) = (stringify!($name), size_of::<$name>(), align_of::<$name>());
+            writeln!(
+                out,
+                "ISO_ASSERT(sizeof({name}) == {size} && ISO_ALIGN({name}) == {align}, \"size of {name}\");"
+            ).unwrap();
             $(writeln!(
                 out,
-                "static_assert(offsetof({0}, {1}) == {2}, \"{0}.{1}\");",
+                "ISO_ASSERT(offsetof({0}, {1}) == {2}, \"{0}.{1}\");",
                 stringify!($name), stringify!($field), offset_of!($name, $field)
             ).unwrap();)*
         )*};
@@ -162,6 +207,7 @@ fn layout_asserts() -> String {
         IsoEntry { magic, abi_major, abi_minor_needed, abi_hash, describe, create, destroy, run, get_extension }
         IsoLossSink { ctx, report }
         IsoTrain { begin, step, translate, save, end }
+        IsoBatch { run }
     }
     out
 }

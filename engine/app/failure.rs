@@ -103,3 +103,13 @@ impl From<isoscan_host::Fault> for Failure {
         isoscan_pipeline::Error::Fault(fault).into()
     }
 }
+
+impl From<isoscan_host::PackError> for Failure {
+    fn from(error: isoscan_host::PackError) -> Self {
+        match error {
+            isoscan_host::PackError::Fault(fault) => fault.into(),
+            isoscan_host::PackError::Bundle(error) => error.into(),
+            other => Self::new(other),
+        }
+    }
+}

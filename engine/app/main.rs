@@ -11,6 +11,7 @@ mod radiomics;
 mod run;
 mod train;
 mod translate;
+mod watch;
 
 use std::process::ExitCode;
 use std::sync::{
@@ -34,6 +35,8 @@ struct Cli {
 enum Command {
     /// Run a script over a cohort and write its report
     Run(run::Args),
+    /// Run a script over every study that arrives in a folder, and follow the plugins that are installed meanwhile
+    Watch(watch::Args),
     /// Translate one image with one plugin
     Translate(translate::Args),
     /// Train a plugin's weights into a new bundle
@@ -46,7 +49,7 @@ enum Command {
     Convert(convert::Args),
     /// Tell what a file or folder holds
     Info(info::Args),
-    /// Look at the installed plugins
+    /// Make, check, sign, install and look at plugins
     #[command(subcommand)]
     Plugins(plugins::Command),
     /// Make phantom scans with exact truth
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
     stop_on_ctrl_c(&cancel);
     let done = match &cli.command {
         Command::Run(args) => run::run(args, &cancel),
+        Command::Watch(args) => watch::run(args, &cancel),
         Command::Translate(args) => translate::run(args, &cancel),
         Command::Train(args) => train::run(args, &cancel),
         Command::Radiomics(args) => radiomics::run(args),

@@ -1,122 +1,60 @@
-//! `isoscan plugins list`, and where plugins are found and how they are run.
+//! `isoscan plugins ...`: what an operator and a vendor do with plugins.
 
-use std::{path::PathBuf, time::Duration};
+mod check;
+mod info;
+mod install;
+mod keys;
+mod list;
+mod new;
+mod pack;
+mod place;
+mod rollback;
+mod sign;
+mod verify;
 
-use clap::{Args, Subcommand};
-use isoscan_abi::{Descriptor, Param, ParamKind};
-use isoscan_host::{Bundle, Isolation, Options, Plugin, discover, open_bundle};
+use clap::Subcommand;
 
-use crate::{failure::Failure, progress::say};
+pub(crate) use place::{Where, strict_options};
+
+use crate::failure::Failure;
 
 /// What to do with plugins.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// List the plugins with what they take, give and can be told
-    List(Where),
-}
-
-/// Where plugins lie and how they are run.
-#[derive(Args, Clone)]
-pub(crate) struct Where {
-    /// Folder of plugin bundles; may be given more than once [default: `plugins` beside the program]
-    #[arg(long = "plugins", value_name = "DIR")]
-    folders: Vec<PathBuf>,
-    /// Longest time of one call into a plugin, seconds
-    #[arg(long, default_value_t = 120.0, value_name = "SECONDS")]
-    deadline: f64,
-    /// Run plugins in this process: a crash of a plugin is then a crash of the program
-    #[arg(long)]
-    in_process: bool,
-}
-
-impl Where {
-    /// The folders given, or the one beside the program.
-    pub(crate) fn folders(&self) -> Result<Vec<PathBuf>, Failure> {
-        if !self.folders.is_empty() {
-            return Ok(self.folders.clone());
-        }
-        let folder = program()?.parent().map(|folder| folder.join("plugins"));
-        Ok(folder.filter(|folder| folder.is_dir()).into_iter().collect())
-    }
-
-    /// Options of the host for `workers` calls at a time with `threads` each.
-    pub(crate) fn options(&self, workers: usize, threads: usize) -> Result<Options, Failure> {
-        if !(self.deadline.is_finite() && self.deadline > 0.0) {
-            return Err(Failure::new(format!("--deadline must be positive, found {}", self.deadline)));
-        }
-        Ok(Options {
-            isolation: if self.in_process { Isolation::InProcess } else { Isolation::Worker },
-            workers,
-            threads,
-            deadline: Duration::from_secs_f64(self.deadline),
-            worker_program: program()?,
-        })
-    }
-
-    /// The bundle of an id in the folders, or at a path.
-    pub(crate) fn bundle(&self, id_or_path: &str) -> Result<Bundle, Failure> {
-        let path = PathBuf::from(id_or_path);
-        if path.components().count() > 1 || path.exists() {
-            return Ok(open_bundle(&path)?);
-        }
-        Ok(isoscan_script::find_bundle(&self.folders()?, id_or_path)?)
-    }
-}
-
-fn program() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(|error| Failure::new(format!("cannot find the program's own file: {error}")))
+    /// List the installed plugins with their trust and state
+    List(list::Args),
+    /// Tell what a plugin is, takes, gives and can be told
+    Info(info::Args),
+    /// Bring a bundle into the folder of plugins, whole or not at all
+    Install(install::Args),
+    /// Take the newest version of a plugin out of service, here and in every running engine
+    Rollback(rollback::Args),
+    /// Tell who vouches for a bundle, and everything that is wrong with it
+    Verify(verify::Args),
+    /// Make key pairs, and say which keys are trusted for which plugins
+    Keys(keys::Args),
+    /// Make the project of a new plugin
+    New(new::Args),
+    /// Check a bundle against the contract, rule by rule
+    Check(check::Args),
+    /// Make a bundle of a folder with plugin.toml, the library and whatever else the plugin needs
+    Pack(pack::Args),
+    /// Sign a bundle's manifest, which vouches for all its files
+    Sign(sign::Args),
 }
 
 /// Runs `isoscan plugins ...`.
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
-    let Command::List(place) = command;
-    let folders = place.folders()?;
-    if folders.is_empty() {
-        return Err(Failure::new("no plugins folder beside the program").help("name one with --plugins DIR"));
-    }
-    for folder in &folders {
-        for bundle in discover(folder) {
-            match bundle {
-                Ok(bundle) => show(&bundle, place)?,
-                Err(error) => say(&format!("refused: {error}\n")),
-            }
-        }
-    }
-    Ok(())
-}
-
-fn show(bundle: &Bundle, place: &Where) -> Result<(), Failure> {
-    match Plugin::open(bundle, place.options(1, 1)?) {
-        Ok(plugin) => say(&describe(plugin.descriptor(), bundle)),
-        Err(fault) => say(&format!("{} {}: {fault}\n", bundle.id, bundle.version)),
-    }
-    Ok(())
-}
-
-fn describe(descriptor: &Descriptor, bundle: &Bundle) -> String {
-    let mut text = format!("{} {}: {}\n", bundle.id, bundle.version, descriptor.summary);
-    for input in &descriptor.inputs {
-        let modalities: Vec<String> = input.modalities.iter().map(|m| format!("{m:?}").to_uppercase()).collect();
-        let kinds = if modalities.is_empty() { "any modality".to_owned() } else { modalities.join(" or ") };
-        let optional = if input.optional { ", optional" } else { "" };
-        text += &format!("  input {}: {kinds}{optional}; {}\n", input.name, input.text);
-    }
-    for param in &descriptor.params {
-        text += &format!("  --set {}=...  {}; {}\n", param.id, legal(param), param.text);
-    }
-    text += &format!("  library sha256 {}\n", bundle.sha256);
-    if let Some(weights) = &bundle.weights_sha256 {
-        text += &format!("  weights sha256 {weights}\n");
-    }
-    text
-}
-
-fn legal(param: &Param) -> String {
-    let unit = if param.unit.is_empty() { String::new() } else { format!(" {}", param.unit) };
-    match &param.kind {
-        ParamKind::Float { min, max, default } => format!("{min} to {max}{unit}, default {default}"),
-        ParamKind::Int { min, max, default } => format!("{min} to {max}{unit}, default {default}"),
-        ParamKind::Bool { default } => format!("true or false, default {default}"),
-        ParamKind::Choice { choices, default } => format!("one of {}, default {default}", choices.join(", ")),
+    match command {
+        Command::List(args) => list::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Install(args) => install::run(args),
+        Command::Rollback(args) => rollback::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Keys(args) => keys::run(args),
+        Command::New(args) => new::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Pack(args) => pack::run(args),
+        Command::Sign(args) => sign::run(args),
     }
 }

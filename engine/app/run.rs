@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use isoscan_script::{Limits, Request};
+use isoscan_script::{Limits, Pins, Request};
 
 use crate::{
     failure::Failure,
@@ -67,8 +67,7 @@ pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> 
         jobs,
         seed: args.seed,
         readable: args.readable.clone(),
-        plugins: args.plugins.folders()?,
-        host: args.plugins.options(jobs, 1)?,
+        plugins: Arc::new(Pins::new(args.plugins.shelf(jobs, 1)?)),
         limits: Limits {
             wall: Duration::from_secs(args.wall_time),
             memory_bytes: args.memory << 20,

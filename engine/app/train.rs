@@ -20,14 +20,14 @@ use serde_json::json;
 
 use crate::{
     failure::Failure,
-    plugins::Where,
+    plugins::{Where, strict_options},
     progress::{Shown, note, say},
     run::{cores, setting},
 };
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Id of an installed plugin, or the path of a bundle
+    /// Id of an installed plugin, with `@` a version such as `cyclegan@=1.4`, or the path of a bundle
     plugin: String,
     /// Folder of scans in the style to translate from
     #[arg(long, value_name = "DIR")]
@@ -67,8 +67,8 @@ const LOSSES: &str = "losses.csv";
 const RECIPE: &str = "recipe.json";
 
 pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
-    let bundle = args.plugins.bundle(&args.plugin)?;
-    let plugin = Plugin::open(&bundle, args.plugins.options(1, cores())?)?;
+    let plugin = args.plugins.open(&args.plugin, cores())?;
+    let bundle = plugin.bundle();
     let size = [args.patch; 2];
     let (source, source_hash) = scans(&args.source, args.modality)?;
     let (target, target_hash) = scans(&args.target, args.modality)?;
@@ -88,6 +88,7 @@ pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> 
         threads: cores(),
         steps: args.steps,
         resume,
+        folder: args.output.clone(),
     })?;
     let first = session.first_step();
     if first > 0 {
@@ -260,5 +261,6 @@ fn finish(args: &Args, bundle: &Path, library: &Path) -> Result<(), Failure> {
     let name = library.file_name().unwrap_or_default();
     fs::copy(library, args.output.join(name)).map_err(failed)?;
     isoscan_host::seal_bundle(bundle, &args.output)?;
+    isoscan_host::add_golden(&args.output, &strict_options(None)?)?;
     Ok(())
 }

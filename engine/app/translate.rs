@@ -7,7 +7,7 @@ use std::{
 };
 
 use isoscan_abi::{Descriptor, ParamKind};
-use isoscan_host::{Bundle, Plugin};
+use isoscan_host::Bundle;
 use isoscan_imaging::{Modality, Volume};
 use isoscan_io::{Derivation, Series, Source};
 use isoscan_pipeline::{Job, Translation, translate};
@@ -21,7 +21,7 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Id of an installed plugin, or the path of a bundle or plugin library
+    /// Id of an installed plugin, with `@` a version such as `cyclegan@=1.4`, or the path of a bundle or library
     plugin: String,
     /// NIfTI file, DICOM file or folder of one DICOM series
     input: PathBuf,
@@ -45,8 +45,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
     refuse_existing(&args.output)?;
-    let bundle = args.plugins.bundle(&args.plugin)?;
-    let plugin = Plugin::open(&bundle, args.plugins.options(1, cores())?)?;
+    let plugin = args.plugins.open(&args.plugin, cores())?;
     let image = read(&args.input, args.modality)?;
     let further: Vec<(&str, Series)> = args
         .inputs
@@ -62,7 +61,7 @@ pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> 
     }
     let derivation = derivation(plugin.descriptor(), plugin.bundle(), &done, args.seed, &image.source)?;
     write(&args.output, &done.volume, &image.source, &derivation)?;
-    say(&format!("{} {} -> {}", bundle.id, bundle.version, args.output.display()));
+    say(&format!("{} {} -> {}", plugin.bundle().id, plugin.bundle().version, args.output.display()));
     Ok(())
 }
 

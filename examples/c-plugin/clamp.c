@@ -1,7 +1,5 @@
 /* A plugin in C11: limits every voxel to [low, high] HU. See README.md. */
-#include <isoscan.h>
-
-#include <stdlib.h>
+#include "checked.h"
 
 static const char DESCRIPTOR[] =
     "{\"id\": \"c-clamp\", \"version\": \"0.1.0\", \"name\": \"Clamp\", \"family\": \"example\","
@@ -18,43 +16,6 @@ static const char DESCRIPTOR[] =
     "    \"text\": \"largest value\"}],"
     " \"deterministic\": true, \"synthetic\": true}";
 
-static IsoStatus refuse(const IsoHost *host, const char *message) {
-    host->set_error(host->ctx, iso_str(message));
-    return ISO_STATUS_INVALID;
-}
-
-/* Reads the number after "id": in the host's JSON. The host has checked it and always writes it. */
-static int number(IsoStr json, const char *id, double *value) {
-    char text[512];
-    if (json.len >= sizeof text) {
-        return 0;
-    }
-    memcpy(text, json.ptr, json.len);
-    text[json.len] = '\0';
-    const char *at = strstr(text, id);
-    if (at == NULL) {
-        return 0;
-    }
-    char *end;
-    *value = strtod(at + strlen(id), &end);
-    return end != at + strlen(id);
-}
-
-/* The number of voxels of a dense f32 tensor, or 0. */
-static uint64_t voxels(const IsoTensor *tensor) {
-    if (tensor->data == NULL || tensor->dtype != ISO_DTYPE_F32 || tensor->ndim != ISO_MAX_DIMS) {
-        return 0;
-    }
-    uint64_t count = 1;
-    for (int axis = ISO_MAX_DIMS - 1; axis >= 0; axis--) {
-        if (tensor->shape[axis] != 1 && tensor->stride[axis] != (int64_t)count) {
-            return 0;
-        }
-        count *= tensor->shape[axis];
-    }
-    return tensor->byte_len / sizeof(float) >= count ? count : 0;
-}
-
 static IsoStr describe(void) { return iso_str(DESCRIPTOR); }
 
 static IsoStatus create(const IsoHost *host, IsoStr config, void **instance) {
@@ -69,20 +30,23 @@ static void destroy(void *instance) { (void)instance; }
 
 static IsoStatus run(void *instance, const IsoHost *host, const IsoCall *call) {
     (void)instance;
-    double low, high;
-    if (!number(call->params, "\"low\":", &low) || !number(call->params, "\"high\":", &high)) {
-        return refuse(host, "parameters 'low' and 'high' are needed");
+    CheckedParam params[] = {
+        {"low", CHECKED_FLOAT, -1024, 3071, NULL, -1000},
+        {"high", CHECKED_FLOAT, -1024, 3071, NULL, 1000},
+    };
+    char message[160];
+    if (!checked_params(call->params, params, 2, message, sizeof message)) {
+        return checked_refusal(host, message);
     }
+    double low = params[0].value, high = params[1].value;
     if (low > high) {
-        return refuse(host, "parameter 'low' must not be above 'high'");
+        return checked_refusal(host, "parameter 'low' must not be above 'high'");
     }
-    if (call->input_count != 1 || call->output_count != 1) {
-        return refuse(host, "expected one input and one output");
+    const char *wrong = checked_tensors(call, 1, 1);
+    if (wrong != NULL) {
+        return checked_refusal(host, wrong);
     }
-    uint64_t count = voxels(call->inputs);
-    if (count == 0 || voxels(call->outputs) != count) {
-        return refuse(host, "expected dense f32 tensors of one size");
-    }
+    uint64_t count = checked_voxels(call->outputs);
     const float *image = call->inputs->data;
     float *output = call->outputs->data;
     for (uint64_t i = 0; i < count; i++) {
@@ -95,9 +59,19 @@ static IsoStatus run(void *instance, const IsoHost *host, const IsoCall *call) {
     return ISO_STATUS_OK;
 }
 
+/* Several calls at once: slices are quick to limit, so the messages between the processes count. */
+static IsoStatus run_batch(void *instance, const IsoHost *host, const IsoCall *calls, const IsoHost *hosts,
+                           uint32_t count, IsoStatus *statuses) {
+    (void)host;
+    for (uint32_t i = 0; i < count; i++) {
+        statuses[i] = run(instance, &hosts[i], &calls[i]);
+    }
+    return ISO_STATUS_OK;
+}
+
 static const void *get_extension(IsoStr id) {
-    (void)id;
-    return NULL;
+    static const IsoBatch BATCH = {.run = run_batch};
+    return iso_is(id, ISO_EXTENSION_BATCH) ? &BATCH : NULL;
 }
 
 const IsoEntry isoscan_plugin_entry = {

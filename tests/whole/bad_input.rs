@@ -73,12 +73,17 @@ fn each_mistake_of_a_script_is_told_with_its_place_and_a_remedy() {
         (
             format!("{image}\nimage.translate(\"identity\", #{{ strength: 2 }});\n"),
             &[],
-            "plugin identity has no parameter 'strength': it has none help: see `isoscan plugins list` for its parameters at FOLDER/script.rhai:2:7",
+            "plugin identity has no parameter 'strength': it has none help: see `isoscan plugins info PLUGIN` for its parameters at FOLDER/script.rhai:2:7",
         ),
         (
             format!("{image}\nimage.translate(\"cyclegun\");\n"),
             &[],
             "no plugin 'cyclegun': found faulty, histogram, identity, invert help: see `isoscan plugins list`, or name a folder of bundles with --plugins at FOLDER/script.rhai:2:7",
+        ),
+        (
+            "plugin(\"identity\", \"the newest\");\n".to_owned(),
+            &[],
+            "the version of a plugin must be a requirement such as \"=1.4\", \"^1.4.2\" or \"*\", found \"the newest\" (unexpected character 't' while parsing major version number) at FOLDER/script.rhai:1:1",
         ),
         (
             "let set = settings(#{ input: \"\" });\n".to_owned(),
@@ -136,7 +141,7 @@ fn each_bad_file_is_told_with_what_was_expected_and_found() {
         ),
         (
             vec!["translate", "identity", scan, &out, "--set", "a=1", "--plugins", plugins],
-            "plugin identity has no parameter 'a': it has none help: see `isoscan plugins list` for its parameters",
+            "plugin identity has no parameter 'a': it has none help: see `isoscan plugins info PLUGIN` for its parameters",
         ),
         (
             vec!["translate", "identity", scan, scan, "--plugins", plugins],

@@ -92,9 +92,14 @@ fn radiomics_writes_one_row_of_named_features() {
 }
 
 #[test]
-fn plugins_list_tells_what_each_takes() {
-    let told = succeed(&["plugins", "list", "--plugins", plugins().to_str().unwrap()]);
-    for words in ["identity 0.1.0:", "histogram 0.1.0:", "input reference:", "--set fault=...", "library sha256"] {
+fn plugins_are_listed_and_each_tells_what_it_takes() {
+    let place = ["--plugins", plugins().to_str().unwrap()];
+    let listed = succeed(&[&["plugins", "list"][..], &place].concat());
+    for words in ["seen       identity 0.1.0 (unsigned)", "histogram 0.1.0", "faulty 0.1.0", "invert 0.1.0"] {
+        assert!(listed.contains(words), "{words}: {listed}");
+    }
+    let told = succeed(&[&["plugins", "info", "histogram"][..], &place].concat());
+    for words in ["histogram 0.1.0:", "input reference:", "--set levels=...", "manifest sha256", "## Intended use"] {
         assert!(told.contains(words), "{words}: {told}");
     }
 }
@@ -145,7 +150,8 @@ fn training_makes_a_bundle_that_translates() {
     assert!(losses.starts_with("step,"));
     assert!(contents(format!("{bundle}/previews").as_ref()).len() >= 2);
     let out = path(&folder, "out.nii.gz");
-    succeed(&["translate", &bundle, &scan(), &out]);
+    succeed(&["plugins", "check", &bundle, "--only", "golden-vectors"]);
+    succeed(&["translate", &bundle, &scan(), &out, "--allow-unsigned"]);
     assert!(succeed(&["info", &out]).contains("96x96x3"));
     let again = String::from_utf8(crate::fixture::isoscan(&[&arguments[..], &short].concat()).stderr).unwrap();
     assert!(again.contains("holds a finished bundle"), "{again}");
@@ -162,6 +168,6 @@ fn a_c_plugin_built_against_the_header_translates() {
         .args([header.to_str().unwrap(), source.to_str().unwrap(), "-o", &library])
         .status();
     assert!(built.unwrap().success());
-    succeed(&["translate", &library, &scan(), &out, "--set", "high=0", "--set", "low=-100"]);
+    succeed(&["translate", &library, &scan(), &out, "--set", "high=0", "--set", "low=-100", "--allow-unsigned"]);
     assert!(succeed(&["info", &out]).contains("intensities -100 to 0"));
 }

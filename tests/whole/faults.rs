@@ -34,7 +34,7 @@ fn a_crash_a_hang_and_a_panic_cost_one_row_each() {
     succeed(&arguments);
 
     let page = fs::read_to_string(out.join("report.html")).unwrap();
-    for words in ["SIGSEGV", "no answer within 3 s", "panicked"] {
+    for words in ["set aside after 2 workers died of it: SIGSEGV", "no answer within 3 s", "panicked"] {
         assert_eq!(page.matches(words).count(), 1, "{words}");
     }
     let features = fs::read_to_string(out.join("features.csv")).unwrap();

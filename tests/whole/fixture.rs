@@ -35,16 +35,20 @@ pub(crate) fn plugins() -> &'static Path {
         .get_or_init(|| {
             let libraries = libraries();
             let staged = TempDir::new().unwrap();
+            let sources = TempDir::new().unwrap();
             for (folder, library) in [
                 ("plugins/identity", "libisoscan_identity.so"),
                 ("plugins/histogram", "libisoscan_histogram.so"),
                 ("tests/faulty", "libisoscan_faulty.so"),
                 ("examples/rust-plugin", "libisoscan_rust_plugin.so"),
             ] {
-                let bundle = staged.path().join(Path::new(folder).file_name().unwrap());
-                fs::create_dir(&bundle).unwrap();
-                fs::copy(root().join(folder).join("plugin.toml"), bundle.join("plugin.toml")).unwrap();
-                fs::copy(libraries.join(library), bundle.join(library)).unwrap();
+                let source = sources.path().join(Path::new(folder).file_name().unwrap());
+                fs::create_dir(&source).unwrap();
+                for name in ["plugin.toml", "CARD.md"] {
+                    fs::copy(root().join(folder).join(name), source.join(name)).unwrap();
+                }
+                fs::copy(libraries.join(library), source.join(library)).unwrap();
+                succeed(&["plugins", "pack", source.to_str().unwrap(), "--out", staged.path().to_str().unwrap()]);
             }
             staged
         })
@@ -78,9 +82,24 @@ pub(crate) fn learned_plugins() -> Option<PathBuf> {
     None
 }
 
-/// Runs the program.
+/// Runs the program. Plugins of other folders than its own are unsigned here, which it must be told.
 pub(crate) fn isoscan<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
-    Command::new(program()).args(arguments).current_dir(root()).output().unwrap()
+    let mut program = command();
+    program.args(arguments);
+    let given = |words: &str| arguments.iter().any(|argument| argument.as_ref() == words);
+    if given("--plugins") && !given("install") {
+        program.arg("--allow-unsigned");
+    }
+    program.output().unwrap()
+}
+
+/// The program, to be started in the root of the repository with configuration and state folders of the tests alone.
+pub(crate) fn command() -> Command {
+    static HOME: OnceLock<TempDir> = OnceLock::new();
+    let home = HOME.get_or_init(|| TempDir::new().unwrap());
+    let mut command = Command::new(program());
+    command.current_dir(root()).env("XDG_STATE_HOME", home.path()).env("XDG_CONFIG_HOME", home.path());
+    command
 }
 
 /// Runs the program, which must succeed, and gives its standard output.

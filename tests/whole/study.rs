@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::fixture::{cohort, contents, learned_plugins, plugins, script, succeed};
+use crate::fixture::{cohort, command, contents, learned_plugins, plugins, script, succeed};
 
 const RECIPE: &str = "scripts/recipes/harmonize_ct.rhai";
 
@@ -65,7 +65,11 @@ fn a_study_leaves_images_tables_provenance_and_a_page() {
     let listed = provenance["outputs"].as_object().unwrap();
     let written = contents(&out);
     assert_eq!(listed.len() + 1, written.len(), "every file but the provenance itself is listed");
-    assert!(provenance["plugins"]["histogram"]["library_sha256"].as_str().unwrap().len() == 64);
+    let plugins: Vec<&str> =
+        provenance["plugins"].as_array().unwrap().iter().map(|p| p["id"].as_str().unwrap()).collect();
+    assert_eq!(plugins, ["histogram", "identity"]);
+    assert_eq!(provenance["plugins"][0]["library_sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(provenance["plugins"][0]["trust"], "unsigned");
     assert!(provenance["inputs"].as_object().unwrap().len() >= 5 * 3);
 
     let page = fs::read_to_string(out.join("report.html")).unwrap();
@@ -106,8 +110,9 @@ fn ctrl_c_ends_a_run_inside_a_plugin_call_and_leaves_whole_files() {
         });
     "#;
     let script = script(folder.path(), text);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_isoscan"))
+    let mut child = command()
         .args(["run", script.to_str().unwrap(), "--out", out.to_str().unwrap(), "--jobs", "1", "--deadline", "600"])
+        .arg("--allow-unsigned")
         .args(["--plugins", plugins().to_str().unwrap(), "--set", &format!("input={}", cohort().display())])
         .stderr(Stdio::piped())
         .spawn()

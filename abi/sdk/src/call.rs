@@ -170,7 +170,7 @@ pub enum Level {
 
 /// # Safety
 /// `first` must point to `count` tensors, or be null.
-unsafe fn tensors<'a>(first: *const IsoTensor, count: u32) -> Result<&'a [IsoTensor], PluginError> {
+pub(crate) unsafe fn tensors<'a>(first: *const IsoTensor, count: u32) -> Result<&'a [IsoTensor], PluginError> {
     if count == 0 {
         return Ok(&[]);
     }

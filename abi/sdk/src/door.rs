@@ -1,5 +1,6 @@
 //! The raw side of a plugin: the functions behind [`crate::export_plugin!`]. Not for direct use.
 
+mod batch;
 mod train;
 
 use core::ffi::c_void;
@@ -12,15 +13,16 @@ use abi_stable::library::CheckTypeLayout;
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::RRef;
 use isoscan_abi::{
-    ABI_MAJOR, Context, Descriptor, EXTENSION_TRAIN, IsoCall, IsoHost, IsoRoot, IsoRootRef, IsoStatus, MAGIC,
-    STATUS_INVALID, STATUS_OK, STATUS_PANICKED, abi_hash,
+    ABI_MAJOR, Context, Descriptor, EXTENSION_BATCH, EXTENSION_TRAIN, IsoCall, IsoHost, IsoRoot, IsoRootRef, IsoStatus,
+    MAGIC, STATUS_INVALID, STATUS_OK, STATUS_PANICKED, abi_hash,
 };
 use serde::de::DeserializeOwned;
 
 use crate::{Call, Config, Host, Params, PluginError, Translator};
 
 pub use abi_stable::library::{LibHeader, RootModuleResult};
-pub use isoscan_abi::{IsoEntry, IsoStr, IsoTrain};
+pub use batch::batch_table;
+pub use isoscan_abi::{IsoBatch, IsoEntry, IsoStr, IsoTrain};
 pub use train::table;
 
 /// Name under which abi_stable looks for the header, as `export_plugin!` spells it.
@@ -65,11 +67,12 @@ pub const fn entry<T: Translator>(
 }
 
 /// Answers `get_extension`.
-pub fn extension(id: IsoStr, train: Option<&'static IsoTrain>) -> *const c_void {
+pub fn extension(id: IsoStr, train: Option<&'static IsoTrain>, batch: Option<&'static IsoBatch>) -> *const c_void {
     // SAFETY: the host passes a readable id by contract.
     let id = unsafe { id.to_text() };
-    match train {
-        Some(train) if id == EXTENSION_TRAIN => std::ptr::from_ref(train).cast(),
+    match id.as_str() {
+        EXTENSION_TRAIN => train.map_or(std::ptr::null(), |table| std::ptr::from_ref(table).cast()),
+        EXTENSION_BATCH => batch.map_or(std::ptr::null(), |table| std::ptr::from_ref(table).cast()),
         _ => std::ptr::null(),
     }
 }

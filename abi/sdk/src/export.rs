@@ -1,31 +1,50 @@
 /// Exports a plugin: `export_plugin!(MyTranslator)`, or `export_plugin!(MyTranslator, train = MyTrainer)` when it learns.
 ///
-/// The first type implements [`Translator`](crate::Translator), the second [`Trainer`](crate::Trainer). Write it once, in `lib.rs` of a crate with `crate-type = ["cdylib"]`.
+/// The first type implements [`Translator`](crate::Translator), the second [`Trainer`](crate::Trainer). Write it once, in
+/// `lib.rs` of a crate with `crate-type = ["cdylib"]`. With `batch` at the end, `export_plugin!(MyTranslator, batch)`,
+/// the plugin offers `isoscan.batch/1`: the host may hand several calls over at once, to
+/// [`Translator::run_batch`](crate::Translator::run_batch).
 ///
 /// The library then has the data symbol `isoscan_plugin_entry`, which every host reads, and the root module by which a
 /// Rust host compares the layout of the contract's types.
 #[macro_export]
 macro_rules! export_plugin {
     ($translator:ty) => {
-        $crate::export_plugin!(@export $translator, ::core::option::Option::None);
+        $crate::export_plugin!(@export $translator, ::core::option::Option::None, ::core::option::Option::None);
+    };
+    ($translator:ty, batch) => {
+        $crate::export_plugin!(
+            @export $translator,
+            ::core::option::Option::None,
+            ::core::option::Option::Some($crate::door::batch_table::<$translator>())
+        );
     };
     ($translator:ty, train = $trainer:ty) => {
         $crate::export_plugin!(
             @export $translator,
-            ::core::option::Option::Some($crate::door::table::<$translator, $trainer>())
+            ::core::option::Option::Some($crate::door::table::<$translator, $trainer>()),
+            ::core::option::Option::None
         );
     };
-    (@export $translator:ty, $train:expr) => {
+    ($translator:ty, train = $trainer:ty, batch) => {
+        $crate::export_plugin!(
+            @export $translator,
+            ::core::option::Option::Some($crate::door::table::<$translator, $trainer>()),
+            ::core::option::Option::Some($crate::door::batch_table::<$translator>())
+        );
+    };
+    (@export $translator:ty, $train:expr, $batch:expr) => {
         const _: () = {
             static DESCRIPTION: $crate::door::Description = $crate::door::Description::new();
             static TRAIN: ::core::option::Option<$crate::door::IsoTrain> = $train;
+            static BATCH: ::core::option::Option<$crate::door::IsoBatch> = $batch;
 
             extern "C" fn describe() -> $crate::door::IsoStr {
                 DESCRIPTION.text::<$translator>()
             }
 
             extern "C" fn get_extension(id: $crate::door::IsoStr) -> *const ::core::ffi::c_void {
-                $crate::door::extension(id, TRAIN.as_ref())
+                $crate::door::extension(id, TRAIN.as_ref(), BATCH.as_ref())
             }
 
             #[unsafe(export_name = "isoscan_plugin_entry")]

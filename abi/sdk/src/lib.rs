@@ -11,6 +11,7 @@ pub mod door;
 mod error;
 mod export;
 pub mod harness;
+mod mapped;
 mod params;
 mod tensor;
 mod translator;
@@ -20,6 +21,7 @@ pub use error::PluginError;
 pub use isoscan_abi::{
     Axes, Context, Descriptor, Input, Modality, Output, Param, ParamKind, ParamValue, Patching, Unit,
 };
+pub use mapped::Mapped;
 pub use params::Params;
 pub use tensor::{TensorView, TensorViewMut};
 pub use translator::{Config, TrainConfig, Trainer, Translator};

@@ -23,6 +23,13 @@ pub trait Translator: Send + Sized + 'static {
     /// # Errors
     /// Any [`PluginError`]; the output is then ignored.
     fn run(&mut self, call: &mut Call<'_>) -> Result<(), PluginError>;
+
+    /// Fills the outputs of independent calls and gives the result of each, in order. Only called where
+    /// [`export_plugin!`](crate::export_plugin) names `batch`; calls whose tensors or parameters are not acceptable are
+    /// refused before. After a panic the door makes the calls one by one with [`Translator::run`], outputs zeroed.
+    fn run_batch(&mut self, calls: &mut [Call<'_>]) -> Vec<Result<(), PluginError>> {
+        calls.iter_mut().map(|call| self.run(call)).collect()
+    }
 }
 
 /// The training side of a plugin: learns weights that [`Translator::create`] loads.

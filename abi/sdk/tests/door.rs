@@ -6,8 +6,8 @@ use std::path::Path;
 use std::ptr::{null, null_mut};
 
 use isoscan_abi::{
-    ABI_MAJOR, EXTENSION_TRAIN, IsoCall, IsoEntry, IsoHost, IsoRootRef, IsoStatus, IsoStr, IsoTensor, IsoTrain, MAGIC,
-    STATUS_CANCELLED, STATUS_FAILED, STATUS_INVALID, STATUS_OK, STATUS_PANICKED, abi_hash,
+    ABI_MAJOR, EXTENSION_BATCH, EXTENSION_TRAIN, IsoBatch, IsoCall, IsoEntry, IsoHost, IsoRootRef, IsoStatus, IsoStr,
+    IsoTensor, IsoTrain, MAGIC, STATUS_CANCELLED, STATUS_FAILED, STATUS_INVALID, STATUS_OK, STATUS_PANICKED, abi_hash,
 };
 use isoscan_sdk::harness::{Array, Training};
 use isoscan_sdk::{
@@ -21,7 +21,7 @@ struct Actor {
     count: f32,
 }
 
-isoscan_sdk::export_plugin!(Actor, train = Learner);
+isoscan_sdk::export_plugin!(Actor, train = Learner, batch);
 
 impl Translator for Actor {
     fn descriptor() -> Descriptor {
@@ -291,6 +291,62 @@ fn refused_creation_leaves_no_instance() {
 }
 
 #[test]
+fn each_call_of_a_batch_has_its_own_status_message_and_output() {
+    let mut stage = Stage::new();
+    let acts = ["copy", "fail", "dance", "count", "reference"];
+    let unknown = "parameter 'act' must be one of copy, count, threads, fail, mute, panic, panic-value, reference, \
+                   progress, typo, found \"dance\"";
+    // `dance` never reaches the plugin, so `count` is its third call.
+    let expected = [
+        (STATUS_OK, "", 5.0),
+        (STATUS_FAILED, "it failed", 0.0),
+        (STATUS_INVALID, unknown, 0.0),
+        (STATUS_OK, "", 3.0),
+        (STATUS_INVALID, "'reference' is needed", 0.0),
+    ];
+    assert_eq!(stage.run_batch(&acts), expected.map(|(status, message, value)| (status, message.to_owned(), value)));
+}
+
+#[test]
+fn a_panic_in_a_batch_costs_only_its_own_call() {
+    let mut stage = Stage::new();
+    let panic = (STATUS_PANICKED, "the plugin panicked: voxel 7 is wrong".to_owned(), 0.0);
+    let [copy, count] = [5.0, 1.0].map(|value| (STATUS_OK, String::new(), value));
+    assert_eq!(stage.run_batch(&["copy", "panic", "count"]), [copy, panic, count]);
+}
+
+#[test]
+fn a_batch_whose_outputs_overlap_or_that_lacks_a_list_is_refused() {
+    let mut stage = Stage::new();
+    let output = IsoTensor::contiguous(stage.output.as_mut_slice().as_mut_ptr(), [1, 1, 1, 2, 3]);
+    let image = IsoTensor::contiguous(stage.image.as_mut_slice().as_mut_ptr(), [1, 1, 1, 2, 3]);
+    let call = IsoCall {
+        inputs: &image,
+        outputs: &output,
+        input_count: 1,
+        output_count: 1,
+        params: IsoStr::new(r#"{"act": "copy"}"#),
+        context: IsoStr::new(CONTEXT),
+    };
+    let mut desks = [Desk::default(), Desk::default()];
+    let hosts = desks.each_mut().map(Desk::host);
+    let mut statuses = [STATUS_OK; 2];
+    let status = (batch_table().run)(
+        stage.instance,
+        &stage.desk.host(),
+        [call, call].as_ptr(),
+        hosts.as_ptr(),
+        2,
+        statuses.as_mut_ptr(),
+    );
+    assert_eq!((status, statuses), (STATUS_OK, [STATUS_INVALID; 2]));
+    assert_eq!(desks.map(|desk| desk.error), ["its output shares memory with another call"; 2]);
+
+    let status = (batch_table().run)(stage.instance, &stage.desk.host(), null(), hosts.as_ptr(), 2, null_mut());
+    assert_eq!((status, stage.desk.error.as_str()), (STATUS_INVALID, "a list of the batch is missing"));
+}
+
+#[test]
 fn training_learns_saves_and_resumes() {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trained");
     std::fs::create_dir_all(&dir).unwrap();
@@ -352,6 +408,13 @@ fn entry() -> &'static IsoEntry {
     unsafe { &ENTRY }
 }
 
+fn batch_table() -> &'static IsoBatch {
+    // SAFETY: the extension id answers with a table that lives as long as the library.
+    unsafe { &*(entry().get_extension)(IsoStr::new(EXTENSION_BATCH)).cast::<IsoBatch>() }
+}
+
+const CONTEXT: &str = r#"{"seed": 1, "spacing_mm": [1.0, 1.0, 5.0], "patch_origins": [[0, 0, 0]]}"#;
+
 /// An instance, its host and the arrays of a call: image 5, reference 9, output 0.
 struct Stage {
     instance: *mut c_void,
@@ -391,7 +454,7 @@ impl Stage {
             output_count: 1,
             null_inputs: false,
             params: "",
-            context: r#"{"seed": 1, "spacing_mm": [1.0, 1.0, 5.0], "patch_origins": [[0, 0, 0]]}"#,
+            context: CONTEXT,
         };
         change(&mut parts);
         let inputs = [parts.image, view(&mut self.reference), view(&mut self.reference)];
@@ -406,6 +469,38 @@ impl Stage {
             context: IsoStr::new(parts.context),
         };
         (entry().run)(self.instance, &self.desk.host(), &call)
+    }
+
+    /// One batch of calls on the image; gives status, message and first voxel of each.
+    fn run_batch(&mut self, acts: &[&str]) -> Vec<(IsoStatus, String, f32)> {
+        let shape = [1, 1, 1, 2, 3];
+        let image = IsoTensor::contiguous(self.image.as_mut_slice().as_mut_ptr(), shape);
+        let mut arrays: Vec<Array> = acts.iter().map(|_| Array::zeros([1, 1, 1, 2, 3])).collect();
+        let outputs: Vec<IsoTensor> =
+            arrays.iter_mut().map(|array| IsoTensor::contiguous(array.as_mut_slice().as_mut_ptr(), shape)).collect();
+        let params: Vec<String> = acts.iter().map(|act| format!(r#"{{"act": "{act}"}}"#)).collect();
+        let calls: Vec<IsoCall> = outputs
+            .iter()
+            .zip(&params)
+            .map(|(output, params)| IsoCall {
+                inputs: &image,
+                outputs: output,
+                input_count: 1,
+                output_count: 1,
+                params: IsoStr::new(params),
+                context: IsoStr::new(CONTEXT),
+            })
+            .collect();
+        let mut desks: Vec<Desk> = acts.iter().map(|_| Desk::default()).collect();
+        let hosts: Vec<IsoHost> = desks.iter_mut().map(Desk::host).collect();
+        let mut statuses = vec![IsoStatus::MIN; acts.len()];
+        let count = acts.len() as u32;
+        let host = self.desk.host();
+        let run = batch_table().run;
+        let status = run(self.instance, &host, calls.as_ptr(), hosts.as_ptr(), count, statuses.as_mut_ptr());
+        assert_eq!(status, STATUS_OK, "{}", self.desk.error);
+        let outcomes = statuses.into_iter().zip(desks).zip(&arrays);
+        outcomes.map(|((status, desk), array)| (status, desk.error, array.as_slice()[0])).collect()
     }
 }
 

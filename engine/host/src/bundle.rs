@@ -1,21 +1,23 @@
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use isoscan_abi::{ABI_MAJOR, ABI_MINOR};
 
-use crate::Error;
+use crate::{
+    Abi, Error, HashCache, Level, Manifest,
+    hash::{open_plain, sha256_bytes},
+    manifest::{MANIFEST, MANIFEST_BYTES, MOST_FILES, SIGNATURE},
+};
 
-pub(crate) const MANIFEST: &str = "plugin.toml";
 /// The manifest and its signature cannot list themselves.
-pub(crate) const UNLISTED: [&str; 2] = [MANIFEST, "plugin.toml.minisig"];
+pub(crate) const UNLISTED: [&str; 2] = [MANIFEST, SIGNATURE];
 
 /// A plugin on disk, read without loading any of its code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Bundle {
     /// Absolute path of the plugin's folder.
     pub dir: PathBuf,
@@ -32,11 +34,19 @@ pub struct Bundle {
     /// SHA-256 of the weights, 64 hexadecimal digits: of the file, or for a folder of the text that `sha256sum` prints
     /// for its files in the order of their names inside the bundle.
     pub weights_sha256: Option<String>,
+    /// What `plugin.toml` says; for a bare library its defaults.
+    pub manifest: Manifest,
+    /// SHA-256 of `plugin.toml`, 64 hexadecimal digits; for a bare library that of the library.
+    pub manifest_sha256: String,
+    /// The text of `plugin.toml` as it was read; what was judged is what is staged.
+    pub(crate) manifest_text: String,
     /// What vouches for the content.
     pub integrity: Integrity,
+    /// Who vouches for the bundle; [`Level::Local`] until [`Trust::judge`](crate::Trust::judge) was asked.
+    pub level: Level,
 }
 
-/// What vouches for a bundle's content. A signed level joins these when manifests are signed.
+/// What vouches for a bundle's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Integrity {
@@ -46,14 +56,11 @@ pub enum Integrity {
     Local,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Manifest {
-    id: String,
-    version: String,
-    library: String,
-    weights: Option<String>,
-    files: Option<BTreeMap<String, String>>,
+impl Bundle {
+    /// True for a library without a manifest.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.manifest.version.is_empty()
+    }
 }
 
 /// Reads a bundle folder or a bare library file and verifies its hashes.
@@ -69,9 +76,17 @@ struct Manifest {
 /// # Errors
 /// Every variant of [`Error`]; [`Error::party`] says who must act.
 pub fn open_bundle(path: &Path) -> Result<Bundle, Error> {
+    open_bundle_cached(path, &mut HashCache::default())
+}
+
+/// As [`open_bundle`], but does not read again what `cache` knows.
+///
+/// # Errors
+/// As [`open_bundle`].
+pub fn open_bundle_cached(path: &Path, cache: &mut HashCache) -> Result<Bundle, Error> {
     let path = path.canonicalize().map_err(|cause| Error::Read { path: path.into(), cause })?;
-    if path.join(MANIFEST).is_file() {
-        return read_bundle(path);
+    if path.join(MANIFEST).symlink_metadata().is_ok() {
+        return read_bundle(path, cache);
     }
     if path.is_file() && is_library(&path) {
         return bare_library(path);
@@ -79,104 +94,213 @@ pub fn open_bundle(path: &Path) -> Result<Bundle, Error> {
     Err(Error::NotABundle { path })
 }
 
-/// Every bundle folder and bare library directly in `dir`, by id and version; other entries are not plugins.
+/// Everything that is wrong with the files of the bundle in `path`, not only what [`open_bundle`] meets first; nothing
+/// for a bundle that can be opened.
+pub fn problems(path: &Path) -> Vec<Error> {
+    let opened = open_bundle(path);
+    let Err(met) = opened else {
+        return Vec::new();
+    };
+    let listed = || -> Result<Vec<Error>, Error> {
+        let dir = path.canonicalize().map_err(|cause| Error::Read { path: path.into(), cause })?;
+        let (manifest, _) = read_manifest(&dir.join(MANIFEST))?;
+        let present = plain_files(&dir, &manifest.id)?;
+        let mut errors = incompletions(&dir, &manifest, &present);
+        let mut cache = HashCache::default();
+        errors.extend(differences(&manifest, |name| hash_of(&mut cache, &dir, &manifest.id, name)));
+        // A missing file is told once.
+        errors.retain(|e| !matches!(e, Error::Read { cause, .. } if cause.kind() == io::ErrorKind::NotFound));
+        Ok(errors)
+    };
+    match listed() {
+        Ok(errors) if !errors.is_empty() => errors,
+        _ => vec![met],
+    }
+}
+
+/// Every bundle folder directly in `dir`, by id and version, refused ones last; what has no `plugin.toml` or a name
+/// that begins with a dot is not looked at.
 pub fn discover(dir: &Path) -> Vec<Result<Bundle, Error>> {
-    let entries = match list(dir) {
-        Ok(entries) => entries,
+    let folders = match bundle_folders(dir) {
+        Ok(folders) => folders,
         Err(e) => return vec![Err(e)],
     };
-    let candidates = entries.into_iter().filter(|path| path.join(MANIFEST).is_file() || is_library(path));
-    let (mut found, refused): (Vec<_>, Vec<_>) = candidates.map(|path| open_bundle(&path)).partition(Result::is_ok);
+    let (mut found, refused): (Vec<_>, Vec<_>) =
+        folders.into_iter().map(|path| open_bundle(&path)).partition(Result::is_ok);
     found.sort_by_cached_key(|bundle| bundle.as_ref().ok().map(|b| (b.id.clone(), version_key(&b.version))));
     found.extend(refused);
     found
 }
 
-fn read_bundle(dir: PathBuf) -> Result<Bundle, Error> {
-    let manifest_path = dir.join(MANIFEST);
-    let text =
-        fs::read_to_string(&manifest_path).map_err(|cause| Error::Read { path: manifest_path.clone(), cause })?;
-    let manifest: Manifest = toml::from_str(&text)
-        .map_err(|e| Error::Manifest { path: manifest_path.clone(), message: first_lines(&e.to_string()) })?;
+/// The folders directly in `dir` that have a `plugin.toml`, by name; names that begin with a dot are left out.
+pub(crate) fn bundle_folders(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let mut folders = list(dir)?;
+    folders.retain(|path| !hidden(path) && path.join(MANIFEST).symlink_metadata().is_ok());
+    Ok(folders)
+}
+
+fn read_bundle(dir: PathBuf, cache: &mut HashCache) -> Result<Bundle, Error> {
+    let (manifest, manifest_text) = read_manifest(&dir.join(MANIFEST))?;
     let plugin = &manifest.id;
-    let library = inside(&dir, plugin, &manifest.library)?;
-    let weights = manifest.weights.as_deref().map(|name| inside(&dir, plugin, name)).transpose()?;
-    for (name, path) in
-        [Some((&manifest.library, &library)), manifest.weights.as_ref().zip(weights.as_ref())].into_iter().flatten()
-    {
-        if !path.exists() {
-            return Err(Error::MissingFile { plugin: plugin.clone(), name: name.clone() });
-        }
+    let Abi { major, needs } = manifest.abi;
+    if major != ABI_MAJOR || needs > ABI_MINOR {
+        let (plugin, needs, has) = (plugin.clone(), [major, needs], [ABI_MAJOR, ABI_MINOR]);
+        return Err(Error::Contract { plugin, needs, has });
     }
-    let integrity = match &manifest.files {
-        Some(files) => verify(&dir, plugin, files)?,
-        None => Integrity::Local,
+    for name in manifest.named_files().chain(manifest.files.iter().flatten().map(|(name, _)| name.as_str())) {
+        inside(plugin, name)?;
+    }
+    let present = plain_files(&dir, plugin)?;
+    cache.keep(&dir, |name| present.contains(name));
+    let mut hashed = |name: &str| hash_of(cache, &dir, plugin, name);
+    first(incompletions(&dir, &manifest, &present))?;
+    first(differences(&manifest, &mut hashed))?;
+    let integrity = if manifest.files.is_some() { Integrity::Hashed } else { Integrity::Local };
+    let sha256 = hashed(&manifest.library)?;
+    let weights_sha256 = match manifest.weights.as_deref() {
+        Some(file) if present.contains(file) => Some(hashed(file)?),
+        Some(folder) => {
+            let lines = below(&present, folder).map(|name| Ok(format!("{}  {name}\n", hashed(name)?)));
+            Some(sha256_bytes(lines.collect::<Result<String, Error>>()?.as_bytes()))
+        }
+        None => None,
     };
-    let sha256 = sha256_file(&library)?;
-    let weights_sha256 = weights.as_deref().map(|path| sha256_tree(&dir, plugin, path)).transpose()?;
-    let Manifest { id, version, .. } = manifest;
-    Ok(Bundle { dir, id, version, library, sha256, weights, weights_sha256, integrity })
+    Ok(Bundle {
+        id: manifest.id.clone(),
+        version: manifest.version.clone(),
+        library: dir.join(&manifest.library),
+        sha256,
+        weights: manifest.weights.as_deref().map(|name| dir.join(name)),
+        weights_sha256,
+        manifest_sha256: sha256_bytes(manifest_text.as_bytes()),
+        manifest_text,
+        manifest,
+        integrity,
+        level: Level::Local,
+        dir,
+    })
+}
+
+pub(crate) fn hash_of(cache: &mut HashCache, dir: &Path, plugin: &str, name: &str) -> Result<String, Error> {
+    let hash = cache.sha256(dir, name).map_err(|cause| Error::Read { path: dir.join(name), cause })?;
+    hash.ok_or_else(|| Error::NotPlain { plugin: plugin.to_owned(), name: name.to_owned() })
+}
+
+/// A manifest and its text, which is read once and at most 1 MiB of it.
+pub(crate) fn read_manifest(path: &Path) -> Result<(Manifest, String), Error> {
+    let wrong = |message: String| Error::Manifest { path: path.into(), message };
+    let not_plain = || wrong("expected a plain file, found a link or device".to_owned());
+    let unread = |cause| Error::Read { path: path.into(), cause };
+    let file = open_plain(path).map_err(unread)?.ok_or_else(not_plain)?;
+    let mut bytes = Vec::new();
+    file.take(MANIFEST_BYTES + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() as u64 > MANIFEST_BYTES {
+        return Err(Error::TooLarge { path: path.into(), what: "bytes", most: MANIFEST_BYTES });
+    }
+    let text = String::from_utf8(bytes).map_err(|e| wrong(format!("expected UTF-8: {e}")))?;
+    let manifest = Manifest::parse(&text).map_err(wrong)?;
+    Ok((manifest, text))
 }
 
 fn bare_library(library: PathBuf) -> Result<Bundle, Error> {
     let stem = library.file_stem().unwrap_or_default().to_string_lossy();
     let id = stem.strip_prefix("lib").unwrap_or(&stem).to_owned();
+    let dir = library.parent().unwrap_or(Path::new("/")).to_owned();
+    let read = |cause| Error::Read { path: library.clone(), cause };
+    let sha256 = File::open(&library).and_then(|mut file| crate::hash::sha256(&mut file)).map_err(read)?;
     Ok(Bundle {
-        dir: library.parent().unwrap_or(Path::new("/")).to_owned(),
-        id,
+        dir,
         version: String::new(),
-        sha256: sha256_file(&library)?,
+        manifest: Manifest::bare(&id, &library),
+        id,
+        manifest_sha256: sha256.clone(),
+        manifest_text: String::new(),
+        sha256,
         library,
         weights: None,
         weights_sha256: None,
         integrity: Integrity::Local,
+        level: Level::Local,
     })
 }
 
-/// Every file listed, every listed file present, and every content as listed.
-fn verify(dir: &Path, plugin: &str, files: &BTreeMap<String, String>) -> Result<Integrity, Error> {
-    for name in files.keys() {
-        inside(dir, plugin, name)?;
-    }
-    let present = plain_files(dir, plugin, dir)?;
-    if let Some(name) = files.keys().find(|name| !present.contains_key(*name)) {
-        return Err(Error::MissingFile { plugin: plugin.to_owned(), name: name.clone() });
-    }
-    for (name, path) in present.iter().filter(|(name, _)| !UNLISTED.contains(&name.as_str())) {
-        let Some(expected) = files.get(name) else {
-            return Err(Error::UnlistedFile { plugin: plugin.to_owned(), name: name.clone() });
-        };
-        let found = format!("sha256:{}", sha256_file(path)?);
-        if found != *expected {
-            let (plugin, name, expected) = (plugin.to_owned(), name.clone(), expected.clone());
-            return Err(Error::Mismatch { plugin, name, expected, found });
-        }
-    }
-    Ok(Integrity::Hashed)
+/// The file `name`, or the files in the folder of that name.
+fn below<'a>(present: &'a BTreeSet<String>, name: &str) -> impl Iterator<Item = &'a String> {
+    let (name, folder) = (name.to_owned(), format!("{name}/"));
+    present.iter().filter(move |file| **file == name || file.starts_with(&folder))
 }
 
-/// Files below `folder` by their name inside `dir`, with `/` between the parts.
-pub(crate) fn plain_files(dir: &Path, plugin: &str, folder: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
-    let mut files = BTreeMap::new();
-    for path in list(folder)? {
-        let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
-        let kind = fs::symlink_metadata(&path).map_err(|cause| Error::Read { path: path.clone(), cause })?.file_type();
-        if kind.is_dir() {
-            files.extend(plain_files(dir, plugin, &path)?);
-        } else if kind.is_file() {
-            files.insert(name, path);
-        } else {
-            return Err(Error::NotPlain { plugin: plugin.to_owned(), name });
+/// Every file that the manifest names and is not there, and with a `[files]` table every file there that is not listed.
+fn incompletions(dir: &Path, manifest: &Manifest, present: &BTreeSet<String>) -> Vec<Error> {
+    let plugin = || manifest.id.clone();
+    let missing = |name: &str| Error::MissingFile { plugin: plugin(), name: name.to_owned() };
+    let there = |name: &str| below(present, name).next().is_some() || dir.join(name).is_dir();
+    let Some(files) = &manifest.files else {
+        return manifest.named_files().filter(|name| !there(name)).map(missing).collect();
+    };
+    let named = manifest.named_files().filter(|name| !files.contains_key(*name) && !there(name));
+    let absent = files.keys().filter(|name| !present.contains(*name)).map(String::as_str).chain(named).map(missing);
+    let listed = |name: &&String| UNLISTED.contains(&name.as_str()) || files.contains_key(*name);
+    let unlisted = present.iter().filter(|name| !listed(name));
+    let unlisted = unlisted.map(|name| Error::UnlistedFile { plugin: plugin(), name: name.clone() });
+    absent.chain(unlisted).collect()
+}
+
+/// Every file whose content is not as listed.
+fn differences(manifest: &Manifest, mut hashed: impl FnMut(&str) -> Result<String, Error>) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for (name, expected) in manifest.files.iter().flatten() {
+        match hashed(name).map(|hash| format!("sha256:{hash}")) {
+            Ok(found) if found == *expected => {}
+            Ok(found) => {
+                let (plugin, name, expected) = (manifest.id.clone(), name.clone(), expected.clone());
+                errors.push(Error::Mismatch { plugin, name, expected, found });
+            }
+            Err(e) => errors.push(e),
+        }
+    }
+    errors
+}
+
+fn first(errors: Vec<Error>) -> Result<(), Error> {
+    errors.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Names of the files below `dir`, with `/` between the parts.
+///
+/// # Errors
+/// [`Error::NotPlain`] for a link, device or the like, [`Error::TooLarge`] for more files and folders than a bundle has.
+pub(crate) fn plain_files(dir: &Path, plugin: &str) -> Result<BTreeSet<String>, Error> {
+    let mut files = BTreeSet::new();
+    let mut folders = vec![String::new()];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for path in list(&dir.join(&folder))? {
+            seen += 1;
+            if seen > MOST_FILES {
+                return Err(Error::TooLarge { path: dir.into(), what: "files", most: MOST_FILES });
+            }
+            let file = path.file_name().unwrap_or_default();
+            let name = format!("{folder}{}", file.to_string_lossy());
+            let kind = fs::symlink_metadata(&path).map_err(|cause| Error::Read { path: path.clone(), cause })?;
+            if kind.is_dir() {
+                folders.push(format!("{name}/"));
+            } else if !kind.is_file() || file.to_str().is_none() {
+                return Err(Error::NotPlain { plugin: plugin.to_owned(), name });
+            } else {
+                files.insert(name);
+            }
         }
     }
     Ok(files)
 }
 
-/// The path of `name`, which must be plain parts only.
-fn inside(dir: &Path, plugin: &str, name: &str) -> Result<PathBuf, Error> {
-    let plain = !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+/// A name must be plain parts only, written in the one way that the folder's listing has.
+fn inside(plugin: &str, name: &str) -> Result<(), Error> {
+    let plain = name.split('/').all(|part| !matches!(part, "" | "." | "..")) && !name.contains('\0');
     let escapes = || Error::Escapes { plugin: plugin.to_owned(), name: name.to_owned() };
-    plain.then(|| dir.join(name)).ok_or_else(escapes)
+    plain.then_some(()).ok_or_else(escapes)
 }
 
 fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -184,36 +308,6 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut entries = entries.map_err(|cause| Error::Read { path: dir.into(), cause })?;
     entries.sort();
     Ok(entries)
-}
-
-fn sha256_tree(dir: &Path, plugin: &str, path: &Path) -> Result<String, Error> {
-    if path.is_file() {
-        return sha256_file(path);
-    }
-    let mut hasher = Sha256::new();
-    for (name, file) in plain_files(dir, plugin, path)? {
-        hasher.update(format!("{}  {name}\n", sha256_file(&file)?));
-    }
-    Ok(hex(&hasher.finalize()))
-}
-
-pub(crate) fn sha256_file(path: &Path) -> Result<String, Error> {
-    let hash = || -> io::Result<String> {
-        let mut file = File::open(path)?;
-        let mut hasher = Sha256::new();
-        let mut piece = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut piece)? {
-                0 => return Ok(hex(&hasher.finalize())),
-                n => hasher.update(&piece[..n]),
-            }
-        }
-    };
-    hash().map_err(|cause| Error::Read { path: path.into(), cause })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn is_library(path: &Path) -> bool {
@@ -224,8 +318,4 @@ fn is_library(path: &Path) -> bool {
 fn version_key(version: &str) -> (Vec<u64>, String) {
     let numbers = version.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect();
     (numbers, version.to_owned())
-}
-
-fn first_lines(message: &str) -> String {
-    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -2,8 +2,12 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs::{self, File},
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::Path,
     str,
 };
@@ -12,16 +16,17 @@ use isoscan_abi::{IsoTensor, STATUS_INVALID};
 use rustix::{
     io::fcntl_dupfd_cloexec,
     net::{SocketType, sockopt::socket_type},
-    process::{Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit},
+    process::{Signal, getppid, set_parent_process_death_signal},
     stdio::dup2_stdin,
 };
 
 use crate::{
-    crash,
+    Party, Step, batch, crash,
     instance::{Answer, Hearing, Instance, Order},
-    library::{self, Library},
+    library::{self, Library, Refusal},
     link::{self, Kind, Message, PROTOCOL, shortened},
     memory::{Control, Mapping},
+    sandbox::{self, Reach},
     tensor::Placement,
 };
 
@@ -30,8 +35,9 @@ const TEXT: usize = 16 << 10;
 /// Exit status of a program that was not started by an engine.
 const NOT_A_WORKER: i32 = 2;
 /// Exit status of a worker that lost its engine or cannot understand it.
-const LOST: i32 = 3;
-const TENSOR_BYTES: usize = 48;
+pub(crate) const LOST: i32 = 3;
+/// Id of the buffer, voxels, and the tensor's form: bytes, type, dimensions, shape, strides.
+pub(crate) const TENSOR_BYTES: usize = 15 * 8;
 
 /// Runs a plugin worker: the body of the hidden command `isoscan plugin-worker`.
 ///
@@ -63,22 +69,33 @@ fn serve(socket: &OwnedFd) -> Option<()> {
     settle(socket)?;
     let mut inbox = Vec::new();
     link::send(socket, Kind::Hello, 0, [PROTOCOL, 0, 0, 0, 0], &[], None, true).ok()?;
-    let load = link::receive(socket, &mut inbox, true).ok().filter(|message| message.kind == Kind::Load)?;
+    let load = link::receive(socket, &mut inbox, true).ok()?;
     // The engine may have died before the death signal was set.
     let parent = getppid().map(|pid| pid.as_raw_nonzero().get());
     if parent.map(i64::from) != i64::try_from(load.words[0]).ok() {
         return None;
     }
+    if load.kind == Kind::Link {
+        let Err(error) = sandbox::ask_linker(Path::new(OsStr::from_bytes(&load.body)));
+        let words = [Step::Sandbox as u64, Party::EngineOperator as u64, 0, 0, 0];
+        let reason = format!("the dynamic linker cannot be asked: {error}");
+        return link::send(socket, Kind::Refused, 0, words, reason.as_bytes(), None, true).ok().map(|_| ());
+    }
+    if load.kind != Kind::Load {
+        return None;
+    }
     let control = Control::open(load.file.as_ref()?.as_fd()).ok()?;
-    // The sandbox (file system, network and system call rules) closes here, before any foreign code runs.
-    let library = match library::open(Path::new(&load.text())) {
+    let reach: Reach = serde_json::from_slice(&load.body).ok()?;
+    drop(load);
+    crash::limited_to(reach.memory_mb);
+    let unkept = match sandbox::close(&reach) {
+        Ok(unkept) => unkept.join("\n"),
+        Err(refusal) => return refuse(socket, &refusal),
+    };
+    link::send(socket, Kind::Closed, 0, [0; 5], unkept.as_bytes(), None, true).ok()?;
+    let library = match library::open(&reach.library) {
         Ok(library) => library,
-        Err(refusal) => {
-            let words = [refusal.step as u64, refusal.party as u64, 0, 0, 0];
-            let reason = shortened(&refusal.reason, TEXT);
-            link::send(socket, Kind::Refused, 0, words, reason.as_bytes(), None, true).ok()?;
-            return Some(());
-        }
+        Err(refusal) => return refuse(socket, &refusal),
     };
     report_ready(socket, &library)?;
     let mut worker = Child { socket, control, buffers: BTreeMap::new(), instance: Instance::new(library) };
@@ -91,17 +108,24 @@ fn serve(socket: &OwnedFd) -> Option<()> {
     }
 }
 
+fn refuse(socket: &OwnedFd, refusal: &Refusal) -> Option<()> {
+    let words = [refusal.step as u64, refusal.party as u64, 0, 0, 0];
+    let reason = shortened(&refusal.reason, TEXT);
+    link::send(socket, Kind::Refused, 0, words, reason.as_bytes(), None, true).ok().map(|_| ())
+}
+
 fn report_ready(socket: &OwnedFd, library: &Library) -> Option<()> {
     let [from, to] = library.span;
-    let words = [from, to, u64::from(library.train.is_some()), u64::from(library.compared), 0];
+    let extensions = u64::from(library.train.is_some()) | u64::from(library.batch.is_some()) << 1;
+    let words = [from, to, extensions, u64::from(library.compared), 0];
     link::send(socket, Kind::Ready, 0, words, library.text.as_bytes(), None, true).ok().map(|_| ())
 }
 
 /// Ties the process to its engine and prepares it for foreign code.
 fn settle(socket: &OwnedFd) -> Option<()> {
     set_parent_process_death_signal(Some(Signal::KILL)).ok()?;
+    close_strays(socket)?;
     crash::report_to(socket.as_fd()).ok()?;
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     // When memory runs out, the system should end a worker and not the engine.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     // SAFETY: ignoring a signal runs no code. The engine decides what an interrupt from the terminal means.
@@ -113,11 +137,25 @@ fn settle(socket: &OwnedFd) -> Option<()> {
     Some(())
 }
 
+/// Closes every file but the socket and the standard ones: a library in the engine may have opened files that are passed
+/// on by mistake.
+fn close_strays(socket: &OwnedFd) -> Option<()> {
+    let number = u32::try_from(socket.as_raw_fd()).ok()?;
+    // SAFETY: a worker program does nothing before `plugin_worker`, so that nobody in this process owns these files.
+    let closed = unsafe {
+        let below = if number > 3 { libc::close_range(3, number - 1, 0) } else { 0 };
+        below | libc::close_range(number + 1, u32::MAX, 0)
+    };
+    // A kernel without the call leaves them open; the engine's own are closed by their flags.
+    let unknown = std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS);
+    (closed == 0 || unknown).then_some(())
+}
+
 /// Lets glibc reuse large arrays: by default it maps, zeroes and unmaps every one of them.
 #[cfg(target_env = "gnu")]
 fn keep_freed_memory() -> bool {
     const GIB: i32 = 1 << 30;
-    const TOP: i32 = 64 << 20;
+    const TOP: i32 = crash::ALLOCATED_AT_ONCE as i32;
     // SAFETY: `mallopt` takes plain numbers; no other thread allocates yet.
     unsafe {
         let threshold = libc::mallopt(libc::M_MMAP_THRESHOLD, GIB) == 1 || libc::mallopt(libc::M_MMAP_MAX, 0) == 1;
@@ -179,6 +217,7 @@ impl Child<'_> {
         let body = &message.body;
         let [word, params_len, ..] = message.words;
         match message.kind {
+            Kind::Describe => Ok(Order::Describe),
             Kind::Create => Ok(Order::Create { config: text(body)? }),
             Kind::Begin => Ok(Order::Begin { config: text(body)? }),
             Kind::Save => Ok(Order::Save { dir: text(body)?, checkpoint: word != 0 }),
@@ -200,6 +239,11 @@ impl Child<'_> {
                 let (params, context) = texts.split_at_checked(params_len).ok_or_else(short)?;
                 Ok(Order::Run { inputs, output, params: text(params)?, context: text(context)? })
             }
+            Kind::Batch => {
+                let tensor = |index, writable| self.tensor(body, index, writable);
+                let parts = batch::read_parts(body, word, params_len, tensor)?;
+                Ok(Order::Batch { parts })
+            }
             kind => Err(format!("the order {kind:?} is not one for a worker")),
         }
     }
@@ -211,11 +255,18 @@ impl Child<'_> {
         let number = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[8 * at + i]));
         let id = number(0);
         let map = self.buffers.get(&(id, writable)).ok_or_else(|| format!("buffer {id} could not be mapped"))?;
-        let shape: [u64; 5] = std::array::from_fn(|axis| number(axis + 1));
-        let voxels = shape.iter().try_fold(1_u64, |n, &extent| n.checked_mul(extent));
-        let place = voxels.and_then(|n| Placement::of(usize::try_from(n).ok()?, map));
-        let place = place.ok_or_else(|| format!("a tensor of shape {shape:?} does not fit buffer {id}"))?;
-        Ok(IsoTensor::contiguous(map.start().wrapping_add(place.before).cast(), shape))
+        let [voxels, byte_len] = [number(1), number(2)];
+        let short = |at: usize| u32::try_from(number(at)).unwrap_or(u32::MAX);
+        let place = usize::try_from(voxels).ok().and_then(|n| Placement::of(n, map));
+        let place = place.ok_or_else(|| format!("a tensor of {voxels} voxels does not fit buffer {id}"))?;
+        Ok(IsoTensor {
+            data: map.start().wrapping_add(place.before).cast(),
+            byte_len,
+            dtype: short(3),
+            ndim: short(4),
+            shape: std::array::from_fn(|axis| number(5 + axis)),
+            stride: std::array::from_fn(|axis| number(10 + axis).cast_signed()),
+        })
     }
 }
 

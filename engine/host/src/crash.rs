@@ -8,16 +8,20 @@ use std::{
     io, mem,
     os::fd::{AsRawFd, BorrowedFd},
     ptr,
-    sync::atomic::{AtomicI32, Ordering},
+    sync::atomic::{AtomicI32, AtomicUsize, Ordering},
 };
 
 use crate::link::{self, Kind};
 
 const SIGNALS: [c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGSYS];
+/// The C library asks the system for this much more than it needs, bytes.
+pub(crate) const ALLOCATED_AT_ONCE: u64 = 64 << 20;
 const STACK: usize = 64 << 10;
 
 /// Socket of the handler; -1 before it is installed.
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
+/// What must be left of the memory limit to be far from it, bytes; 0 before it is known.
+static SHARE: AtomicUsize = AtomicUsize::new(0);
 
 /// Reports deadly signals of this process through `socket`, which must stay open.
 ///
@@ -43,11 +47,28 @@ pub(crate) fn report_to(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// Notes the private memory that this process may have, for [`report_to`]'s handler.
+pub(crate) fn limited_to(memory_mb: u64) {
+    let share = memory_mb.saturating_mul((1 << 20) / 8).saturating_add(ALLOCATED_AT_ONCE);
+    SHARE.store(usize::try_from(share).unwrap_or(usize::MAX), Ordering::Release);
+}
+
+/// True when not even an eighth of the memory limit is left beside what the C library takes at once.
+fn is_short() -> bool {
+    let share = SHARE.load(Ordering::Acquire);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a null hint asks for unused addresses; nobody touches the mapping, and the process ends. The call is a
+    // plain system call.
+    share > 0
+        && unsafe { libc::mmap(ptr::null_mut(), share, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) }
+            == libc::MAP_FAILED
+}
+
 extern "C" fn report(signal: c_int, detail: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes valid pointers to a handler installed with SA_SIGINFO.
     let (code, address) = unsafe { ((*detail).si_code, (*detail).si_addr() as u64) };
     let has_address = code > 0 && signal != libc::SIGABRT && signal != libc::SIGSYS;
-    let words = [signal as u64, program_counter(context), address, u64::from(has_address), 0];
+    let words = [signal as u64, program_counter(context), address, u64::from(has_address), u64::from(is_short())];
     let record = link::header(Kind::Crash, 0, words, 0);
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: `record` is a live local of that length; `send` is async-signal-safe. `raise` ends the process: the

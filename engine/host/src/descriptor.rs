@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 
 use isoscan_abi::{Descriptor, Input, Param, ParamKind};
+use serde_json::Value;
+
+use crate::error::line;
 
 /// Parses and checks a descriptor document.
 ///
@@ -17,7 +20,7 @@ pub(crate) fn parse(text: &str) -> Result<Descriptor, String> {
     Ok(descriptor)
 }
 
-fn check(descriptor: &Descriptor) -> Result<(), String> {
+pub(crate) fn check(descriptor: &Descriptor) -> Result<(), String> {
     let Descriptor { id, version, inputs, patching, params, .. } = descriptor;
     require(is_id(id), || format!("expected an id of lower-case letters, digits, '.', '-' and '_', found '{id}'"))?;
     require(is_version(version), || format!("expected a version like 1.2.3, found '{version}'"))?;
@@ -36,6 +39,40 @@ fn check(descriptor: &Descriptor) -> Result<(), String> {
         "expected parameters of different ids".to_owned()
     })?;
     params.iter().try_for_each(check_param)
+}
+
+/// What the manifest says must be what the library describes.
+///
+/// # Errors
+/// A sentence with the first field that differs.
+pub(crate) fn agree(said: &Descriptor, described: &Descriptor) -> Result<(), String> {
+    if said == described {
+        return Ok(());
+    }
+    let [said, described] = [said, described].map(|d| serde_json::to_value(d).unwrap_or_default());
+    let (field, said, described) = difference("", &said, &described).unwrap_or_default();
+    Err(line(&format!("{field}: expected {said} as plugin.toml says, found {described}")))
+}
+
+/// Place and both values of the first difference.
+fn difference(place: &str, said: &Value, described: &Value) -> Option<(String, String, String)> {
+    if said == described {
+        return None;
+    }
+    let inside = match (said, described) {
+        (Value::Object(a), Value::Object(b)) => {
+            let mut keys = a.keys().chain(b.keys());
+            let below = |key: &String| format!("{place}{}{key}", if place.is_empty() { "" } else { "." });
+            let value = |side: &serde_json::Map<String, Value>, key| side.get(key).cloned().unwrap_or_default();
+            keys.find_map(|key| difference(&below(key), &value(a, key), &value(b, key)))
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let mut pairs = a.iter().zip(b).enumerate();
+            pairs.find_map(|(i, (a, b))| difference(&format!("{place}[{i}]"), a, b))
+        }
+        _ => None,
+    };
+    inside.or_else(|| Some((place.to_owned(), said.to_string(), described.to_string())))
 }
 
 fn check_input(input: &Input) -> Result<(), String> {
@@ -59,7 +96,7 @@ fn check_param(param: &Param) -> Result<(), String> {
     require(default_is_legal, || format!("parameter '{id}': expected a default inside its range"))
 }
 
-fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
     !text.is_empty() && text.len() <= 100 && text.chars().all(legal)
 }

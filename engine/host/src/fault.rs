@@ -47,7 +47,7 @@ pub enum Fault {
         /// The words of its safe side, such as `the plugin panicked: index out of bounds`.
         message: String,
     },
-    /// The plugin's process died.
+    /// The plugin's process died, other than twice over a job, which is [`Fault::Poisoned`].
     #[error("{origin}: crashed with {death}{}", last_line(last_words))]
     Crashed {
         /// Which plugin and job.
@@ -64,6 +64,24 @@ pub enum Fault {
         origin: Box<Origin>,
         /// The time it had.
         limit: Duration,
+    },
+    /// The plugin promised to report progress and fell silent, and its process was killed.
+    #[error("{origin}: no progress within {} s, stopped", limit.as_secs_f64())]
+    Stalled {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+        /// The longest silence that its manifest declares.
+        limit: Duration,
+    },
+    /// The job killed every worker that tried it and is set aside.
+    #[error("{origin}: set aside after {} workers died of it: {}{}", deaths.len(), told(deaths), last_line(last_words))]
+    Poisoned {
+        /// Which plugin and job.
+        origin: Box<Origin>,
+        /// How each of them died, oldest first.
+        deaths: Vec<Death>,
+        /// The last lines that the last process printed, oldest first.
+        last_words: Vec<String>,
     },
     /// The caller cancelled.
     #[error("{origin}: cancelled")]
@@ -127,6 +145,14 @@ pub enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
+    /// The manifest and every file it lists are read and compared.
+    Read,
+    /// The signature and its key are checked.
+    Trust,
+    /// The bundle is copied into the store.
+    Stage,
+    /// The sandbox closes.
+    Sandbox,
     /// The dynamic linker opens the library.
     Open,
     /// The entry symbol, its magic, versions and layout hash are compared.
@@ -137,6 +163,10 @@ pub enum Step {
     Describe,
     /// An instance or training session is made.
     Create,
+    /// Golden vectors are translated and compared.
+    Test,
+    /// It serves.
+    Serve,
 }
 
 /// How a plugin's process died.
@@ -151,11 +181,18 @@ pub enum Death {
         address: Option<u64>,
         /// Offset of the instruction in the plugin's library, where it lies there: what `addr2line` takes.
         offset: Option<u64>,
+        /// The memory limit, MiB, where the process had come close to it.
+        short_of_mb: Option<u64>,
     },
     /// It ended by itself.
     Exit {
         /// Exit status.
         code: i32,
+    },
+    /// It was killed because it broke the protocol.
+    Breach {
+        /// What was expected and found.
+        breach: String,
     },
 }
 
@@ -168,6 +205,8 @@ impl Fault {
             | Self::Panicked { origin, .. }
             | Self::Crashed { origin, .. }
             | Self::Deadline { origin, .. }
+            | Self::Stalled { origin, .. }
+            | Self::Poisoned { origin, .. }
             | Self::Cancelled { origin }
             | Self::Protocol { origin, .. }
             | Self::Output { origin, .. }
@@ -186,6 +225,8 @@ impl Fault {
             Self::Panicked { .. } => "panicked",
             Self::Crashed { .. } => "crashed",
             Self::Deadline { .. } => "deadline",
+            Self::Stalled { .. } => "stalled",
+            Self::Poisoned { .. } => "poisoned",
             Self::Cancelled { .. } => "cancelled",
             Self::Protocol { .. } => "protocol",
             Self::Output { .. } => "output",
@@ -204,7 +245,19 @@ impl Origin {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 5] = [Self::Open, Self::Entry, Self::Layout, Self::Describe, Self::Create];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Read,
+        Self::Trust,
+        Self::Stage,
+        Self::Sandbox,
+        Self::Open,
+        Self::Entry,
+        Self::Layout,
+        Self::Describe,
+        Self::Create,
+        Self::Test,
+        Self::Serve,
+    ];
 }
 
 impl fmt::Display for Origin {
@@ -223,11 +276,17 @@ impl fmt::Display for Origin {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Read => "reading its bundle",
+            Self::Trust => "checking its signature",
+            Self::Stage => "copying it into the store",
+            Self::Sandbox => "closing its sandbox",
             Self::Open => "opening its library",
             Self::Entry => "comparing its entry",
             Self::Layout => "comparing its types",
             Self::Describe => "reading its descriptor",
             Self::Create => "starting it",
+            Self::Test => "testing it",
+            Self::Serve => "serving",
         })
     }
 }
@@ -235,7 +294,7 @@ impl fmt::Display for Step {
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Signal { signal, address, offset } => {
+            Self::Signal { signal, address, offset, short_of_mb } => {
                 f.write_str(signal)?;
                 if let Some(address) = address {
                     write!(f, " at address {address:#x}")?;
@@ -243,11 +302,19 @@ impl fmt::Display for Death {
                 if let Some(offset) = offset {
                     write!(f, ", library offset {offset:#x}")?;
                 }
+                if let Some(limit) = short_of_mb {
+                    write!(f, ", close to its memory limit of {limit} MiB")?;
+                }
                 Ok(())
             }
             Self::Exit { code } => write!(f, "exit status {code}"),
+            Self::Breach { breach } => write!(f, "a breach of the protocol ({breach})"),
         }
     }
+}
+
+fn told(deaths: &[Death]) -> String {
+    deaths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ")
 }
 
 fn last_line(last_words: &[String]) -> String {

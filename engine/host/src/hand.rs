@@ -9,8 +9,10 @@ use isoscan_abi::{IsoTensor, STATUS_CANCELLED, STATUS_INVALID, STATUS_OK, STATUS
 
 use crate::{
     Bundle, Fault, Isolation, LogLine, Options, Origin, Party, Step, TensorBuf, Traffic,
+    batch::Part,
     instance::{Answer, Hearing, Instance, Order},
     library,
+    sandbox::Reach,
     worker::{Done, Watch, Worker},
 };
 
@@ -27,15 +29,17 @@ pub(crate) struct Local {
     instance: Instance,
     descriptor: String,
     trains: bool,
+    batches: bool,
     compared: bool,
 }
 
 impl Hand {
     /// Opens the bundle's library and compares its contract; makes no instance yet.
-    pub(crate) fn start(bundle: &Bundle, options: &Options, origin: &Origin) -> Result<Self, Fault> {
-        let limit = options.deadline.max(LOADING);
+    pub(crate) fn start(bundle: &Bundle, options: &Options, reach: &Reach, origin: &Origin) -> Result<Self, Fault> {
+        let limit = options.limit(bundle).max(LOADING);
         if options.isolation == Isolation::Worker {
-            return Ok(Self::Worker(Box::new(Worker::start(bundle, options, limit, origin)?)));
+            let (threads, program) = (options.threads_for(bundle), &options.worker_program);
+            return Ok(Self::Worker(Box::new(Worker::start(reach, threads, program, limit, origin)?)));
         }
         let library = library::open(&bundle.library).map_err(|refusal| Fault::Rejected {
             origin: origin.boxed(),
@@ -43,8 +47,9 @@ impl Hand {
             party: refusal.party,
             reason: refusal.reason,
         })?;
-        let (descriptor, trains, compared) = (library.text.clone(), library.train.is_some(), library.compared);
-        Ok(Self::Local(Box::new(Local { instance: Instance::new(library), descriptor, trains, compared })))
+        let (descriptor, compared) = (library.text.clone(), library.compared);
+        let (trains, batches) = (library.train.is_some(), library.batch.is_some());
+        Ok(Self::Local(Box::new(Local { instance: Instance::new(library), descriptor, trains, batches, compared })))
     }
 
     pub(crate) fn descriptor(&self) -> &str {
@@ -62,11 +67,35 @@ impl Hand {
         }
     }
 
+    /// True when the plugin takes several calls at once.
+    pub(crate) fn batches(&self) -> bool {
+        match self {
+            Self::Worker(worker) => worker.batches,
+            Self::Local(local) => local.batches,
+        }
+    }
+
     /// True when its types were compared field by field.
     pub(crate) fn compared(&self) -> bool {
         match self {
             Self::Worker(worker) => worker.compared,
             Self::Local(local) => local.compared,
+        }
+    }
+
+    /// Promises that its sandbox cannot keep.
+    pub(crate) fn unkept(&self) -> &[String] {
+        match self {
+            Self::Worker(worker) => &worker.unkept,
+            Self::Local(_) => &[],
+        }
+    }
+
+    /// The worker's process id; `None` in the engine's own process.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Worker(worker) => worker.pid(),
+            Self::Local(_) => None,
         }
     }
 
@@ -86,8 +115,8 @@ impl Hand {
         if is_created {
             return Ok(());
         }
-        let config = serde_json::json!({ "bundle": bundle.dir, "threads": options.threads }).to_string();
-        let watch = Watch { limit: options.deadline.max(LOADING), cancel: None, progress: None };
+        let config = config_of(bundle, options);
+        let watch = Watch::of(options.limit(bundle).max(LOADING));
         let done = self.execute(&Order::Create { config: &config }, &watch, origin)?;
         started(&done.answer, origin)
     }
@@ -128,10 +157,16 @@ impl Local {
     }
 }
 
+/// What an instance is made from, JSON.
+pub(crate) fn config_of(bundle: &Bundle, options: &Options) -> String {
+    serde_json::json!({ "bundle": bundle.dir, "threads": options.threads_for(bundle) }).to_string()
+}
+
 /// The same order with views of the engine's own mappings.
 fn viewed<'a>(order: &Order<'a, &TensorBuf>) -> Order<'a, IsoTensor> {
     let view = |tensor: &TensorBuf| IsoTensor::contiguous(tensor.data(), tensor.shape().map(|extent| extent as u64));
     match *order {
+        Order::Describe => Order::Describe,
         Order::Create { config } => Order::Create { config },
         Order::Begin { config } => Order::Begin { config },
         Order::Save { dir, checkpoint } => Order::Save { dir, checkpoint },
@@ -141,6 +176,17 @@ fn viewed<'a>(order: &Order<'a, &TensorBuf>) -> Order<'a, IsoTensor> {
             let inputs = inputs.iter().map(|input| view(input)).collect();
             Order::Run { inputs, output: view(output), params, context }
         }
+        Order::Batch { ref parts } => Order::Batch {
+            parts: parts
+                .iter()
+                .map(|part| Part {
+                    inputs: part.inputs.iter().map(|input| view(input)).collect(),
+                    output: view(part.output),
+                    params: part.params,
+                    context: part.context,
+                })
+                .collect(),
+        },
     }
 }
 

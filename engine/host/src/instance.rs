@@ -9,12 +9,20 @@ use std::{
 
 use isoscan_abi::{IsoCall, IsoHost, IsoLossSink, IsoStatus, IsoStr, IsoTensor, IsoTrain, STATUS_INVALID, STATUS_OK};
 
-use crate::library::Library;
+use crate::{
+    batch::{self, Part},
+    library::Library,
+};
+
+/// Stands for the message of a status that came without one.
+pub(crate) const NO_MESSAGE: &str = "it gave no message";
 
 /// One thing to do, with tensors as `T`: buffers in the engine, views in the process that calls the plugin.
 #[derive(Debug)]
 pub(crate) enum Order<'a, T> {
-    /// Make an instance.
+    /// Ask for the descriptor again.
+    Describe,
+    /// Make an instance; one that is there is freed first.
     Create { config: &'a str },
     /// Translate.
     Run { inputs: Vec<T>, output: T, params: &'a str, context: &'a str },
@@ -24,6 +32,8 @@ pub(crate) enum Order<'a, T> {
     Step { step: u64, source: T, target: T },
     /// Translate with the weights in training.
     Preview { source: T, output: T },
+    /// Translate several times.
+    Batch { parts: Vec<Part<'a, T>> },
     /// Write the weights.
     Save { dir: &'a str, checkpoint: bool },
 }
@@ -32,9 +42,9 @@ pub(crate) enum Order<'a, T> {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: IsoStatus,
-    /// Message of a status other than OK; losses of a training step.
+    /// Message of a status other than OK; losses of a training step, outcomes of a batch.
     pub(crate) text: String,
-    /// First step of a training session.
+    /// First step of a training session; 1 when the descriptor is still the one read at first.
     pub(crate) value: u64,
     pub(crate) spent: Duration,
 }
@@ -72,10 +82,17 @@ impl Instance {
     pub(crate) fn execute(&mut self, order: &Order<'_, IsoTensor>, hearing: &Hearing<'_>) -> Answer {
         let host = host_table(hearing);
         let start = Instant::now();
-        let mut value = 0;
+        let (mut value, mut outcomes) = (0, None);
         let outcome = match order {
+            Order::Describe => {
+                // SAFETY: `describe` promises text that lives as long as the library, which is never unloaded.
+                let text = unsafe { (self.library.entry.describe)().to_text() };
+                value = u64::from(text == self.library.text);
+                Ok(STATUS_OK)
+            }
             Order::Create { config } => self.create(&host, config),
             Order::Run { inputs, output, params, context } => self.run(&host, inputs, output, params, context),
+            Order::Batch { parts } => self.batch(&host, parts, hearing, &mut outcomes),
             Order::Begin { config } => self.begin(&host, config, &mut value),
             Order::Step { step, source, target } => {
                 let losses = IsoLossSink { ctx: host.ctx, report: report_losses };
@@ -91,14 +108,17 @@ impl Instance {
         };
         let spent = start.elapsed();
         let (status, text) = match outcome {
-            Ok(STATUS_OK) => (STATUS_OK, taken(&hearing.losses).unwrap_or_default()),
-            Ok(status) => (status, taken(&hearing.error).unwrap_or_else(|| "it gave no message".to_owned())),
+            Ok(STATUS_OK) => (STATUS_OK, outcomes.or_else(|| taken(&hearing.losses)).unwrap_or_default()),
+            Ok(status) => (status, taken(&hearing.error).unwrap_or_else(|| NO_MESSAGE.to_owned())),
             Err(reason) => (STATUS_INVALID, reason.to_owned()),
         };
         Answer { status, text, value, spent }
     }
 
     fn create(&mut self, host: &IsoHost, config: &str) -> Result<IsoStatus, &'static str> {
+        if let Some(former) = self.translator.take() {
+            (self.library.entry.destroy)(former);
+        }
         let mut translator = ptr::null_mut();
         let status = (self.library.entry.create)(host, IsoStr::new(config), &mut translator);
         self.translator = (status == STATUS_OK).then_some(translator);
@@ -123,6 +143,20 @@ impl Instance {
             context: IsoStr::new(context),
         };
         Ok((self.library.entry.run)(translator, host, &call))
+    }
+
+    fn batch(
+        &mut self,
+        host: &IsoHost,
+        parts: &[Part<'_, IsoTensor>],
+        hearing: &Hearing<'_>,
+        outcomes: &mut Option<String>,
+    ) -> Result<IsoStatus, &'static str> {
+        let Some(table) = self.library.batch else { return Err("it does not offer isoscan.batch/1") };
+        let Some(translator) = self.translator else { return Err("no instance was made") };
+        let (status, text) = batch::run(table, translator, host, parts, hearing);
+        *outcomes = Some(text);
+        Ok(status)
     }
 
     fn begin(&mut self, host: &IsoHost, config: &str, first_step: &mut u64) -> Result<IsoStatus, &'static str> {
@@ -156,11 +190,11 @@ impl<'a> Hearing<'a> {
     }
 }
 
-fn host_table(hearing: &Hearing<'_>) -> IsoHost {
+pub(crate) fn host_table(hearing: &Hearing<'_>) -> IsoHost {
     IsoHost { ctx: ptr::from_ref(hearing).cast_mut().cast(), progress, set_error, log, get_extension }
 }
 
-fn taken(slot: &Mutex<Option<String>>) -> Option<String> {
+pub(crate) fn taken(slot: &Mutex<Option<String>>) -> Option<String> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 

@@ -4,7 +4,8 @@ use std::{error::Error as _, fs, path::Path, ptr};
 
 use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME};
 use isoscan_abi::{
-    ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EXTENSION_TRAIN, IsoEntry, IsoRootRef, IsoStr, IsoTrain, MAGIC, abi_hash,
+    ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EXTENSION_BATCH, EXTENSION_TRAIN, IsoBatch, IsoEntry, IsoRootRef, IsoStr,
+    IsoTrain, MAGIC, abi_hash,
 };
 use libloading::os::unix;
 
@@ -16,6 +17,7 @@ use crate::{Party, Step, descriptor};
 pub(crate) struct Library {
     pub(crate) entry: &'static IsoEntry,
     pub(crate) train: Option<&'static IsoTrain>,
+    pub(crate) batch: Option<&'static IsoBatch>,
     /// The descriptor as the plugin wrote it; it has been checked.
     pub(crate) text: String,
     /// True when the types were compared field by field, false when only the layout hash was.
@@ -50,9 +52,10 @@ pub(crate) fn open(path: &Path) -> Result<Library, Refusal> {
     let text = unsafe { (entry.describe)().to_text() };
     descriptor::parse(&text).map_err(|reason| refusal(Step::Describe, Party::PluginAuthor, reason))?;
     let train = (entry.get_extension)(IsoStr::new(EXTENSION_TRAIN)).cast::<IsoTrain>();
-    // SAFETY: for this id the contract answers null or a table that lives as long as the library.
-    let train = unsafe { train.as_ref() };
-    Ok(Library { entry, train, text, compared, span: span_of(path) })
+    let batch = (entry.get_extension)(IsoStr::new(EXTENSION_BATCH)).cast::<IsoBatch>();
+    // SAFETY: for these ids the contract answers null or a table that lives as long as the library.
+    let (train, batch) = unsafe { (train.as_ref(), batch.as_ref()) };
+    Ok(Library { entry, train, batch, text, compared, span: span_of(path) })
 }
 
 fn entry_of(library: &unix::Library) -> Result<&'static IsoEntry, Refusal> {
@@ -98,7 +101,8 @@ fn compare_types(library: &unix::Library) -> Result<bool, Refusal> {
     if !header.is_valid() {
         return Ok(false);
     }
-    // The package version is left out of the comparison on purpose: it moves, the frozen structs do not.
+    // Root modules have no version to compare here: it moves, the frozen structs do not. Of the types' own packages the
+    // version is compared, which is why `isoscan-abi` keeps 0.1 as long as its structs are frozen.
     let compared = header.upgrade().and_then(|library| library.ensure_layout::<IsoRootRef>());
     match compared {
         Ok(()) => Ok(true),
@@ -106,10 +110,22 @@ fn compare_types(library: &unix::Library) -> Result<bool, Refusal> {
     }
 }
 
-/// The end of abi_stable's report: the innermost types and what differs between them.
+/// The end of abi_stable's report: what differs at the innermost place, and the field there with the type that has it.
 fn useful_lines(report: &str) -> String {
-    let lines: Vec<&str> = report.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(6)..].join(" ")
+    let (way, difference) = report.rsplit_once("Error:").unwrap_or(("", report));
+    let difference = difference.split_whitespace().collect::<Vec<_>>().join(" ");
+    let way = way.rsplit_once("inside:").map_or("", |(_, way)| way);
+    let way = way.split_once("Layout of expected type:").map_or(way, |(way, _)| way);
+    let (mut owner, mut field, mut last) = ("", "", "");
+    for line in way.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("field_name:") {
+            (owner, field) = (last, name);
+        } else if let Some(name) = line.strip_prefix("type:") {
+            last = name;
+        }
+    }
+    let place = [owner, field].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
+    if place.is_empty() { difference } else { format!("{place}: {difference}") }
 }
 
 /// Where the library lies in this process.
@@ -154,6 +170,6 @@ mod tests {
         let report = check_layout_compatibility(Tensor::LAYOUT, drifted::Tensor::LAYOUT).unwrap_err().to_string();
         let useful = useful_lines(&report);
         assert!(report.lines().count() > 20);
-        assert!(useful.contains("f32") && useful.contains("u16"), "{useful}");
+        assert_eq!(useful, "scale: mismatched type Expected: f32 Found: u16");
     }
 }

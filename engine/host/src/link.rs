@@ -24,7 +24,7 @@ use rustix::{
 };
 
 /// Version of this protocol; both ends come from one build, and a worker program of another build is refused.
-pub(crate) const PROTOCOL: u64 = 1;
+pub(crate) const PROTOCOL: u64 = 2;
 pub(crate) const HEADER: usize = 64;
 /// Longest body: well below the smallest default socket buffer.
 pub(crate) const MAX_BODY: usize = 64 << 10;
@@ -36,9 +36,15 @@ const MAGIC: u32 = u32::from_ne_bytes(*b"ISOW");
 pub(crate) enum Kind {
     /// Worker: here I am. Words: [`PROTOCOL`].
     Hello = 1,
-    /// Engine: load this library. Words: engine's process id. Body: path. Descriptor: control page.
+    /// Engine: close the sandbox and load this library. Words: engine's process id. Body: what to reach, as JSON.
+    /// Descriptor: control page.
     Load,
-    /// Worker: loaded. Words: first and last address of the library, has training, types compared. Body: descriptor.
+    /// Engine: become the dynamic linker and print what it takes for this library. Words: engine's process id. Body: path.
+    Link,
+    /// Worker: the sandbox is closed. Body: promises that it cannot keep, one per line.
+    Closed,
+    /// Worker: loaded. Words: first and last address of the library, extensions (1 training, 2 batches),
+    /// types compared. Body: descriptor.
     Ready,
     /// Worker: not loaded. Words: step, party. Body: reason.
     Refused,
@@ -62,8 +68,13 @@ pub(crate) enum Kind {
     Reply,
     /// Worker: a line was logged. Words: level. Body: text.
     Log,
-    /// Worker, from its signal handler: dying. Words: signal, program counter, address, has address.
+    /// Worker, from its signal handler: dying. Words: signal, program counter, address, has address, short of memory.
     Crash,
+    /// Engine: translate several times. Words: number of calls, of their tensors. Body: tensors, then of each call the
+    /// number of inputs and the bytes of params and context, then params and context of each.
+    Batch,
+    /// Engine: describe again. Answered by a reply whose value is 1 when the text is the one of `Ready`.
+    Describe,
 }
 
 #[derive(Debug)]
@@ -181,9 +192,11 @@ fn parse(bytes: &[u8], file: Option<OwnedFd>) -> Result<Message, Silence> {
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 19] = [
         Self::Hello,
         Self::Load,
+        Self::Link,
+        Self::Closed,
         Self::Ready,
         Self::Refused,
         Self::Map,
@@ -197,6 +210,8 @@ impl Kind {
         Self::Reply,
         Self::Log,
         Self::Crash,
+        Self::Batch,
+        Self::Describe,
     ];
 }
 

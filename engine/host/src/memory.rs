@@ -181,6 +181,11 @@ impl Control {
         self.page().cancel.load(Ordering::Acquire) != 0
     }
 
+    /// How often progress was reported since the worker started.
+    pub(crate) fn beats(&self) -> u64 {
+        self.page().beat.load(Ordering::Acquire)
+    }
+
     /// The fraction last reported, in 0..=1.
     pub(crate) fn progress(&self) -> f32 {
         let fraction = f32::from_bits(self.page().progress.load(Ordering::Acquire));

@@ -1,3 +1,5 @@
+mod batch;
+
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -12,24 +14,38 @@ use isoscan_abi::{Context, Descriptor, ParamValue};
 use serde::Serialize;
 
 use crate::{
-    Bundle, Fault, Origin, Party, Step, TensorBuf, TrainConfig, TrainSession, descriptor,
+    Bundle, Death, Fault, Level, Origin, Party, Step, TensorBuf, TrainConfig, TrainSession, descriptor,
     hand::{self, Hand},
     instance::Order,
+    job::PinnedJob,
     memory::{BufferPool, Use},
     pool::{Loan, Pool},
-    worker::Watch,
+    sandbox::Reach,
+    worker::{Done, Watch},
 };
 
 /// Idle buffers of a plugin beyond two per worker and this many bytes go back to the system.
 const IDLE_BYTES: usize = 256 << 20;
+/// Longest time of a call where neither operator nor manifest says one.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Where a plugin's code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
     /// In worker processes: the engine survives whatever the plugin does.
     Worker,
-    /// In the engine's own process: a crash or a hang of the plugin is one of the engine.
+    /// In the engine's own process: a crash or a hang of the plugin is one of the engine, and nothing limits what it
+    /// reaches. Refused for unsigned plugins.
     InProcess,
+}
+
+/// What to do where the kernel lacks what the sandbox needs. Unsigned plugins are refused there in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Refuse the plugin.
+    Required,
+    /// Run it with what there is, and say which promise is not kept.
+    BestEffort,
 }
 
 /// How a plugin is run.
@@ -39,13 +55,30 @@ pub struct Options {
     pub isolation: Isolation,
     /// Most calls at the same time: number of worker processes, or of instances in the engine's process; at least 1.
     pub workers: usize,
-    /// Threads that each of them may use inside a call; at least 1.
+    /// Threads that each of them may use inside a call, at least 1; the manifest may say fewer.
     pub threads: usize,
-    /// Longest time of one call or training step.
-    pub deadline: Duration,
+    /// Longest time of one call or training step; `None` takes the manifest's, or 120 s.
+    pub deadline: Option<Duration>,
+    /// What to do where the kernel cannot enforce the sandbox.
+    pub sandbox: Policy,
+    /// Keeps one worker more than `workers` ready for the job of one that died. It is made in the background, first
+    /// when the first worker has its instance.
+    pub spare: bool,
     /// Program of the workers, called as `PROGRAM plugin-worker`; its main function passes that on to
     /// [`plugin_worker`](crate::plugin_worker).
     pub worker_program: PathBuf,
+}
+
+impl Options {
+    /// Threads of one of the bundle's workers.
+    pub(crate) fn threads_for(&self, bundle: &Bundle) -> usize {
+        bundle.manifest.limits.threads.unwrap_or(usize::MAX).clamp(1, self.threads)
+    }
+
+    /// Longest time of one call to the bundle's plugin.
+    pub(crate) fn limit(&self, bundle: &Bundle) -> Duration {
+        self.deadline.or(bundle.manifest.limits.deadline()).unwrap_or(DEADLINE)
+    }
 }
 
 /// One translation, `[batch, channel, z, y, x]` tensors in and out.
@@ -79,6 +112,8 @@ pub struct Reply {
     pub log: Vec<LogLine>,
     /// What the call cost between the processes.
     pub traffic: Traffic,
+    /// How the workers died that tried it before, oldest first.
+    pub deaths: Vec<Death>,
 }
 
 /// A line that a plugin logged.
@@ -101,22 +136,43 @@ pub struct Traffic {
 
 /// An opened plugin: cheap to clone, callable from any thread.
 ///
-/// Each clone is the same one version of the plugin: a job that keeps its clone never meets another. Exchanging
-/// versions while the engine runs, and trying a new one beside the old, belong to a slot in front of this type.
+/// Each clone is the same one version of the plugin: a job that keeps its clone never meets another. A
+/// [`Shelf`](crate::Shelf) exchanges versions while the engine runs.
 #[derive(Clone)]
 pub struct Plugin {
     shared: Arc<Shared>,
+    /// The job that its calls belong to, where it is pinned.
+    job: Option<Arc<PinnedJob>>,
 }
 
 struct Shared {
     bundle: Bundle,
     descriptor: Descriptor,
     trains: bool,
+    batches: bool,
     types_compared: bool,
     options: Options,
+    reach: Reach,
+    /// Promises that the sandbox cannot keep.
+    unkept: Vec<String>,
+    /// Longest time of one call.
+    limit: Duration,
     buffers: Arc<BufferPool>,
     pool: Pool,
 }
+
+/// What every try of a job has in common.
+struct Job<'a> {
+    inputs: &'a [TensorBuf],
+    output_shape: [usize; 5],
+    params: String,
+    context: String,
+    watch: Watch<'a>,
+    origin: Origin,
+}
+
+/// How often a job is tried whose worker dies.
+const TRIES: usize = 2;
 
 impl Plugin {
     /// Opens the bundle's library, compares its contract with the engine's, and reads its descriptor.
@@ -124,7 +180,8 @@ impl Plugin {
     /// No instance is made yet, so that a plugin whose weights are still to be trained can be opened.
     ///
     /// # Errors
-    /// [`Fault::Rejected`] with the step and who must act; [`Fault::Worker`] when the worker program is not one;
+    /// [`Fault::Rejected`] with the step and who must act, also where the kernel cannot close the sandbox and either
+    /// `options` require it or nobody vouches for the bundle; [`Fault::Worker`] when the worker program is not one;
     /// [`Fault::Request`] when `options` ask for no worker or no thread.
     pub fn open(bundle: &Bundle, options: Options) -> Result<Self, Fault> {
         let mut bundle = bundle.clone();
@@ -134,16 +191,36 @@ impl Plugin {
                 format!("expected at least 1 worker of 1 thread, found {} of {}", options.workers, options.threads);
             return Err(Fault::Request { origin: origin.boxed(), reason });
         }
-        let hand = Hand::start(&bundle, &options, &origin)?;
+        if options.isolation == Isolation::InProcess && bundle.level == Level::Local {
+            let reason = "expected a signed or built-in plugin, found an unsigned one: it may run in a worker only";
+            let (origin, step) = (origin.boxed(), Step::Sandbox);
+            return Err(Fault::Rejected { origin, step, party: Party::Operator, reason: reason.to_owned() });
+        }
+        let reach = Reach::of(&bundle, &options, &origin)?;
+        let hand = Hand::start(&bundle, &options, &reach, &origin)?;
         let descriptor = descriptor::parse(hand.descriptor())
             .and_then(|descriptor| agree(&bundle, &descriptor).map(|()| descriptor))
             .map_err(|reason| refused(&origin, Step::Describe, reason))?;
         (bundle.id, bundle.version) = (descriptor.id.clone(), descriptor.version.clone());
         let buffers = Arc::new(BufferPool::new(2 * options.workers, IDLE_BYTES));
-        let (trains, types_compared) = (hand.trains(), hand.compared());
+        let (trains, batches, types_compared) = (hand.trains(), hand.batches(), hand.compared());
+        let unkept = hand.unkept().to_owned();
         let pool = Pool::new(options.workers, hand);
-        let shared = Shared { bundle, descriptor, trains, types_compared, options, buffers, pool };
-        Ok(Self { shared: Arc::new(shared) })
+        let limit = options.limit(&bundle);
+        let shared = Shared {
+            bundle,
+            descriptor,
+            trains,
+            batches,
+            types_compared,
+            options,
+            reach,
+            unkept,
+            limit,
+            buffers,
+            pool,
+        };
+        Ok(Self { shared: Arc::new(shared), job: None })
     }
 
     /// What the plugin says of itself.
@@ -167,6 +244,14 @@ impl Plugin {
         self.shared.types_compared
     }
 
+    /// What the kernel cannot keep this plugin's workers from, one sentence each; none unless
+    /// [`Policy::BestEffort`] let them run all the same.
+    ///
+    /// In the engine's own process nothing is promised, and nothing said here.
+    pub fn unkept_promises(&self) -> &[String] {
+        &self.shared.unkept
+    }
+
     /// A shared-memory tensor `[batch, channel, z, y, x]` of unspecified content, from the pool where it has one.
     ///
     /// # Errors
@@ -186,58 +271,119 @@ impl Plugin {
         Ok(())
     }
 
+    /// The same plugin, its calls being counted and shadowed by `job`.
+    pub(crate) fn on_behalf_of(self, job: Arc<PinnedJob>) -> Self {
+        Self { job: Some(job), ..self }
+    }
+
+    /// Makes an instance in every worker, so that none is started during a call.
+    pub(crate) fn warm_all(&self) -> Result<(), Fault> {
+        let origin = self.origin("");
+        let hands = 0..self.shared.options.workers;
+        let lent = hands.map(|_| self.created(&origin, || Ok(()))).collect::<Result<Vec<_>, _>>()?;
+        lent.into_iter().for_each(|(loan, hand)| loan.give_back(hand));
+        Ok(())
+    }
+
+    /// Ends idle workers beyond `workers`, now and whenever one comes back from a call.
+    pub(crate) fn keep_warm(&self, workers: usize) {
+        self.shared.pool.keep(workers);
+    }
+
     /// Translates; blocks until a worker is free and has answered.
     ///
-    /// A fault that may have harmed the worker costs it, and the next call gets a fresh one. A second try of the same
-    /// job, and the quarantine of jobs that kill every worker, belong here.
+    /// A fault that may have harmed the worker costs it, and the next call gets a fresh one. A job whose worker died is
+    /// tried once more, with the same inputs, which no worker can change, and a fresh output.
     ///
     /// # Errors
-    /// Every variant of [`Fault`]; the output then does not exist.
+    /// Every variant of [`Fault`]; the output then does not exist. A job whose second worker dies too is
+    /// [`Fault::Poisoned`]; [`Fault::Crashed`] tells of a worker that died before it began the job.
     pub fn call(&self, request: Request<'_>) -> Result<Reply, Fault> {
+        match &self.job {
+            Some(job) => job.call(self, request),
+            None => self.run(request),
+        }
+    }
+
+    /// [`Plugin::call`] for nobody's job.
+    pub(crate) fn run(&self, request: Request<'_>) -> Result<Reply, Fault> {
         let Request { inputs, output_shape, params, context, cancel, job, progress } = request;
         let origin = self.origin(job);
         self.check_inputs(&inputs, &origin)?;
         let [params, context] = [json(params, &origin)?, json(context, &origin)?];
-        let goes_on = || {
+        let goes_on = |origin: &Origin| {
             let cancelled = cancel.load(Ordering::Acquire);
             if cancelled { Err(Fault::Cancelled { origin: origin.boxed() }) } else { Ok(()) }
         };
-        goes_on()?;
-        let (loan, mut hand) = self.created(&origin, goes_on)?;
-        let mut output = TensorBuf::take(&self.shared.buffers, output_shape, Use::Output, &origin)?;
-        output.clear();
-        let order = Order::Run { inputs: inputs.iter().collect(), output: &output, params: &params, context: &context };
-        let watch = Watch { limit: self.shared.options.deadline, cancel: Some(cancel), progress };
-        let done = match hand.execute(&order, &watch, &origin) {
-            Ok(done) => done,
-            Err(fault) => {
-                output.retire();
-                return Err(fault);
+        let silence = self.shared.bundle.manifest.limits.max_silence();
+        let watch = Watch { limit: self.shared.limit, silence, cancel: Some(cancel), progress };
+        let job = Job { inputs: &inputs, output_shape, params, context, watch, origin };
+        let mut deaths = Vec::new();
+        goes_on(&job.origin)?;
+        let (loan, mut hand) = self.created(&job.origin, || goes_on(&job.origin))?;
+        let (output, done) = loop {
+            match self.attempt(&job, &mut hand) {
+                Ok(done) => break done,
+                Err(fault) => Self::bear(fault, &mut deaths)?,
             }
+            goes_on(&job.origin)?;
+            // Not another worker that has served before: what ails this one may ail all of them.
+            hand = self.replacement(&job.origin)?;
         };
-        let accepted = hand::accepted(&done.answer, &watch, &origin);
+        let accepted = hand::accepted(&done.answer, &job.watch, &job.origin);
         // What a panic left behind in the instance is unknown.
         if !matches!(accepted, Err(Fault::Panicked { .. })) {
             loan.give_back(hand);
         }
         accepted?;
-        check_output(&output, &inputs, &origin)?;
+        check_output(&output, &inputs, &job.origin)?;
         let seconds = done.answer.spent.as_secs_f64();
-        Ok(Reply { output, inputs, seconds, log: done.log, traffic: done.traffic })
+        Ok(Reply { output, inputs, seconds, log: done.log, traffic: done.traffic, deaths })
+    }
+
+    /// One try of a job; a fault costs the hand.
+    fn attempt(&self, job: &Job<'_>, hand: &mut Hand) -> Result<(TensorBuf, Done), Fault> {
+        let Job { inputs, output_shape, params, context, watch, origin } = job;
+        let mut output = TensorBuf::take(&self.shared.buffers, *output_shape, Use::Output, origin)?;
+        output.clear();
+        let order = Order::Run { inputs: inputs.iter().collect(), output: &output, params, context };
+        match hand.execute(&order, watch, origin) {
+            Ok(done) => Ok((output, done)),
+            Err(fault) => {
+                output.retire();
+                Err(fault)
+            }
+        }
+    }
+
+    /// Accepts the death of a worker for another try; the last one sets the job aside.
+    fn bear(fault: Fault, deaths: &mut Vec<Death>) -> Result<(), Fault> {
+        let (origin, death, last_words) = match fault {
+            Fault::Crashed { origin, death, last_words } => (origin, death, last_words),
+            Fault::Protocol { origin, breach } => (origin, Death::Breach { breach }, Vec::new()),
+            other => return Err(other),
+        };
+        deaths.push(death);
+        if deaths.len() < TRIES {
+            return Ok(());
+        }
+        Err(Fault::Poisoned { origin, deaths: std::mem::take(deaths), last_words })
     }
 
     /// Starts training in a worker of its own, beside those of the calls.
     ///
     /// # Errors
-    /// [`Fault::Rejected`] when the plugin does not offer `isoscan.train/1` or does not accept `config`.
+    /// [`Fault::Rejected`] when the plugin does not offer `isoscan.train/1` or does not accept `config`, or when there is
+    /// no such folder to write into.
     pub fn train(&self, config: &TrainConfig) -> Result<TrainSession, Fault> {
         let origin = self.origin("training");
         if !self.shared.trains {
             return Err(refused(&origin, Step::Create, "it does not offer isoscan.train/1".to_owned()));
         }
         let options = Options { threads: config.threads, ..self.shared.options.clone() };
-        let hand = Hand::start(&self.shared.bundle, &options, &origin)?;
-        TrainSession::begin(hand, config, options.deadline, Arc::clone(&self.shared.buffers), origin)
+        let reach = self.shared.reach.for_training(config, &origin)?;
+        let hand = Hand::start(&self.shared.bundle, &options, &reach, &origin)?;
+        TrainSession::begin(hand, config, self.shared.limit, Arc::clone(&self.shared.buffers), origin)
     }
 
     fn origin(&self, job: &str) -> Origin {
@@ -247,10 +393,40 @@ impl Plugin {
 
     /// A lent hand that has an instance.
     fn created(&self, origin: &Origin, goes_on: impl Fn() -> Result<(), Fault>) -> Result<(Loan<'_>, Hand), Fault> {
-        let Shared { bundle, options, pool, .. } = &*self.shared;
-        let (loan, mut hand) = pool.lend(|| Hand::start(bundle, options, origin), goes_on)?;
+        let Shared { bundle, options, reach, pool, .. } = &*self.shared;
+        let (loan, mut hand) = pool.lend(|| Hand::start(bundle, options, reach, origin), goes_on)?;
         hand.create(bundle, options, origin)?;
+        self.keep_spare();
         Ok((loan, hand))
+    }
+
+    /// The spare, or a fresh hand, with an instance.
+    fn replacement(&self, origin: &Origin) -> Result<Hand, Fault> {
+        let Shared { bundle, options, reach, pool, .. } = &*self.shared;
+        let mut hand = pool.take_spare().map_or_else(|| Hand::start(bundle, options, reach, origin), Ok)?;
+        hand.create(bundle, options, origin)?;
+        self.keep_spare();
+        Ok(hand)
+    }
+
+    /// Makes a spare worker in the background unless there is one. What goes wrong there is met again, and reported,
+    /// by the call that needs a worker.
+    fn keep_spare(&self) {
+        let Shared { options, pool, .. } = &*self.shared;
+        if !options.spare || options.isolation != Isolation::Worker || !pool.wants_spare() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let origin = self.origin("");
+        let making = std::thread::Builder::new().name("isoscan-spare".to_owned()).spawn(move || {
+            let Shared { bundle, options, reach, pool, .. } = &*shared;
+            let made = Hand::start(bundle, options, reach, &origin)
+                .and_then(|mut hand| hand.create(bundle, options, &origin).map(|()| hand));
+            pool.put_spare(made.ok());
+        });
+        if making.is_err() {
+            pool.put_spare(None);
+        }
     }
 
     fn check_inputs(&self, inputs: &[TensorBuf], origin: &Origin) -> Result<(), Fault> {
@@ -268,12 +444,15 @@ impl Plugin {
 
 /// The manifest and the library must speak of the same plugin; a bare library has no manifest to differ from.
 fn agree(bundle: &Bundle, descriptor: &Descriptor) -> Result<(), String> {
-    let Bundle { id, version, .. } = bundle;
-    if version.is_empty() || (*id == descriptor.id && *version == descriptor.version) {
+    let Bundle { id, version, manifest, .. } = bundle;
+    if version.is_empty() {
         return Ok(());
     }
     let Descriptor { id: found, version: found_version, .. } = descriptor;
-    Err(format!("expected {id} {version} as plugin.toml says, found {found} {found_version}"))
+    if id != found || version != found_version {
+        return Err(format!("expected {id} {version} as plugin.toml says, found {found} {found_version}"));
+    }
+    manifest.descriptor.as_ref().map_or(Ok(()), |said| descriptor::agree(said, descriptor))
 }
 
 /// Non-finite voxels are the plugin's doing unless an input has some too.

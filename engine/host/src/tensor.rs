@@ -4,6 +4,8 @@ use std::{
     sync::Arc,
 };
 
+use isoscan_abi::IsoTensor;
+
 use crate::{
     Fault, Origin,
     memory::{BufferPool, Mapping, Region, Use},
@@ -21,6 +23,17 @@ pub struct TensorBuf {
     shape: [usize; 5],
     pool: Arc<BufferPool>,
     reusable: bool,
+    form: Option<Form>,
+}
+
+/// How a tensor is described to a plugin: an [`IsoTensor`] without its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) byte_len: u64,
+    pub(crate) dtype: u32,
+    pub(crate) ndim: u32,
+    pub(crate) shape: [u64; 5],
+    pub(crate) stride: [i64; 5],
 }
 
 /// Where a tensor lies in its mapping: at the end, so that overruns meet the guard page.
@@ -47,7 +60,7 @@ impl TensorBuf {
         };
         let memory = |e: rustix::io::Errno| Fault::Memory { origin: origin.boxed(), bytes, reason: e.to_string() };
         let region = pool.take(bytes, purpose).map_err(memory)?;
-        Ok(Self { region, shape, pool: Arc::clone(pool), reusable: true })
+        Ok(Self { region, shape, pool: Arc::clone(pool), reusable: true, form: None })
     }
 
     /// Batch, channel, z, y, x.
@@ -64,10 +77,37 @@ impl TensorBuf {
         self.region.map.start().wrapping_add(self.placement().before).cast()
     }
 
+    /// How it is described to the plugin: as it is, unless [`TensorBuf::disguise`] said otherwise.
+    pub(crate) fn form(&self) -> Form {
+        self.form.unwrap_or_else(|| Form::dense(self.shape))
+    }
+
+    /// Describes it to the plugin as something that it is not, for a plugin that must notice.
+    pub(crate) fn disguise(&mut self, form: Form) {
+        self.form = Some(form);
+    }
+
     /// Zeroes the voxels and the bytes around them.
     pub(crate) fn clear(&mut self) {
         // SAFETY: the mapping is writable, lives as long as `self`, and `&mut self` excludes every other user here.
         unsafe { self.region.map.start().write_bytes(0, self.region.map.len()) };
+    }
+
+    /// Writes `pattern` over the voxels and everything around them.
+    pub(crate) fn flood(&mut self, pattern: u32) {
+        let map = &self.region.map;
+        // SAFETY: as for `clear`; a mapping is whole pages, so words fill it and are aligned.
+        let words = unsafe { slice::from_raw_parts_mut(map.start().cast::<u32>(), map.len() / size_of::<u32>()) };
+        words.fill(pattern);
+    }
+
+    /// True when what lies around the voxels is as [`TensorBuf::flood`] left it.
+    pub(crate) fn surroundings_hold(&self, pattern: u32) -> bool {
+        let (place, map) = (self.placement(), &self.region.map);
+        // SAFETY: as for `flood`, read only.
+        let words = unsafe { slice::from_raw_parts(map.start().cast::<u32>(), map.len() / size_of::<u32>()) };
+        let (before, after) = (place.before / size_of::<u32>(), place.after / size_of::<u32>());
+        words[..before].iter().chain(&words[words.len() - after..]).all(|&word| word == pattern)
     }
 
     /// True when the bytes around the voxels are as [`TensorBuf::clear`] left them.
@@ -90,6 +130,15 @@ impl TensorBuf {
         let voxels = self.shape.iter().product();
         // A shape that does not fit its region cannot be built: `take` sized the region from it.
         Placement::of(voxels, &self.region.map).unwrap_or(Placement { before: 0, voxels: 0, after: 0 })
+    }
+}
+
+impl Form {
+    /// That of a dense f32 tensor.
+    pub(crate) fn dense(shape: [usize; 5]) -> Self {
+        let tensor = IsoTensor::contiguous(std::ptr::null_mut(), shape.map(|extent| extent as u64));
+        let IsoTensor { byte_len, dtype, ndim, shape, stride, .. } = tensor;
+        Self { byte_len, dtype, ndim, shape, stride }
     }
 }
 

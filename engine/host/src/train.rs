@@ -28,6 +28,8 @@ pub struct TrainConfig {
     pub steps: u64,
     /// A `checkpoint` folder that [`TrainSession::save`] wrote, to go on from it.
     pub resume: Option<PathBuf>,
+    /// The existing folder in which [`TrainSession::save`] may write; the plugin can write nowhere else.
+    pub folder: PathBuf,
 }
 
 /// A plugin that learns, in a worker of its own.
@@ -48,11 +50,11 @@ impl TrainSession {
         buffers: Arc<BufferPool>,
         origin: Origin,
     ) -> Result<Self, Fault> {
-        let TrainConfig { params, seed, threads, steps, resume } = config;
+        let TrainConfig { params, seed, threads, steps, resume, folder: _ } = config;
         let config = serde_json::json!({
             "params": params, "seed": seed, "threads": threads, "steps": steps, "resume": resume,
         });
-        let watch = Watch { limit, cancel: None, progress: None };
+        let watch = Watch::of(limit);
         let done = hand.execute(&Order::Begin { config: &config.to_string() }, &watch, &origin)?;
         hand::started(&done.answer, &origin)?;
         Ok(Self { hand: Some(hand), first_step: done.answer.value, limit, buffers, origin })
@@ -105,7 +107,8 @@ impl TrainSession {
         }
     }
 
-    /// Writes `weights/` and, when `checkpoint`, `checkpoint/` into the existing folder `dir`.
+    /// Writes `weights/` and, when `checkpoint`, `checkpoint/` into the existing folder `dir`, which must be
+    /// [`TrainConfig::folder`] or lie beneath it.
     ///
     /// # Errors
     /// As for [`TrainSession::step`].
@@ -119,7 +122,7 @@ impl TrainSession {
             let reason = "the training session was lost with its worker".to_owned();
             return Err(Fault::Request { origin: self.origin.boxed(), reason });
         };
-        let watch = Watch { limit: self.limit, cancel: None, progress: None };
+        let watch = Watch::of(self.limit);
         let done = hand.execute(order, &watch, &self.origin)?;
         self.hand = Some(hand);
         hand::accepted(&done.answer, &watch, &self.origin)?;

@@ -1,9 +1,16 @@
 //! The engine's side of a worker process.
 
+mod orders;
+mod words;
+
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     io::{PipeReader, Read, pipe},
-    os::{fd::AsFd, fd::OwnedFd, unix::process::ExitStatusExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{ffi::OsStrExt, process::ExitStatusExt},
+    },
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Weak,
@@ -17,21 +24,31 @@ use rustix::{
     fs::{OFlags, fcntl_setfl},
 };
 
+use orders::{encode, tensors_of};
+use words::LastWords;
+
 use crate::{
-    Bundle, Death, Fault, LogLine, Options, Origin, Party, Step, TensorBuf, Traffic,
+    Death, Fault, LogLine, Origin, Party, Step, TensorBuf, Traffic,
+    child::LOST,
     crash::signal_name,
     instance::{Answer, Order},
     link::{self, Kind, MAX_BODY, Message, PROTOCOL, Silence},
     memory::{Control, Region},
     process::{self, timespec},
+    sandbox::{self, Reach},
 };
 
 /// How often the wish to cancel and the progress are looked at.
 const LOOK: Duration = Duration::from_millis(4);
 /// Time a plugin has to stop by itself once it is asked to.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// Time between the end of a connection and the end of its process.
 const DYING: Duration = Duration::from_secs(2);
+/// Time the dynamic linker has to say what it takes.
+const LINKING: Duration = Duration::from_secs(10);
+/// Variables of the engine's environment that a worker gets: where libraries lie, how numbers and times are told, and
+/// whether a panic shows its stack.
+const PASSED_ON: [&str; 6] = ["LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE"];
 /// Most log lines kept of one call.
 const LOG_LINES: usize = 256;
 
@@ -50,14 +67,20 @@ pub(crate) struct Worker {
     span: [u64; 2],
     pub(crate) descriptor: String,
     pub(crate) trains: bool,
+    pub(crate) batches: bool,
     pub(crate) compared: bool,
     pub(crate) is_created: bool,
+    /// Promises that its sandbox cannot keep.
+    pub(crate) unkept: Vec<String>,
+    memory_mb: u64,
 }
 
 /// What the engine minds while a plugin works.
 #[derive(Clone, Copy)]
 pub(crate) struct Watch<'a> {
     pub(crate) limit: Duration,
+    /// Longest time between two reports of progress.
+    pub(crate) silence: Option<Duration>,
     pub(crate) cancel: Option<&'a AtomicBool>,
     pub(crate) progress: Option<&'a (dyn Fn(f32) + Sync)>,
 }
@@ -70,30 +93,41 @@ pub(crate) struct Done {
     pub(crate) traffic: Traffic,
 }
 
+impl Watch<'_> {
+    /// Minds the time only.
+    pub(crate) fn of(limit: Duration) -> Self {
+        Self { limit, silence: None, cancel: None, progress: None }
+    }
+}
+
 impl Worker {
     /// Starts a process and lets it load the bundle's library.
-    pub(crate) fn start(bundle: &Bundle, options: &Options, limit: Duration, origin: &Origin) -> Result<Self, Fault> {
-        let unusable =
-            |reason: String| Fault::Worker { origin: origin.boxed(), program: options.worker_program.clone(), reason };
-        let (mut worker, control_file) =
-            Self::spawn(options).map_err(|e| unusable(format!("it cannot be started: {e}")))?;
-        let watch = Watch { limit, cancel: None, progress: None };
-        let hello = worker.next(&watch, origin).map_err(|fault| match fault {
-            Fault::Crashed { death, .. } => unusable(format!("it ended with {death} before it said hello")),
-            Fault::Deadline { limit, .. } => unusable(format!("it said no hello within {} s", limit.as_secs_f64())),
-            other => other,
-        })?;
-        if hello.kind != Kind::Hello || hello.words[0] != PROTOCOL {
-            return Err(unusable(format!("expected worker protocol {PROTOCOL}, found {}", hello.words[0])));
-        }
-        let path = bundle.library.to_string_lossy();
+    pub(crate) fn start(
+        reach: &Reach,
+        threads: usize,
+        program: &Path,
+        limit: Duration,
+        origin: &Origin,
+    ) -> Result<Self, Fault> {
+        let (mut worker, control_file) = Self::greeted(program, threads, limit, origin)?;
+        worker.memory_mb = reach.memory_mb;
+        let watch = Watch::of(limit);
         let words = [u64::from(std::process::id()), 0, 0, 0, 0];
-        worker.send(Kind::Load, words, path.as_bytes(), Some(&control_file), origin)?;
-        let answer = worker.next(&watch, origin).map_err(died_loading)?;
+        worker.send(Kind::Load, words, &told(reach, origin)?, Some(&control_file), origin)?;
+        let mut answer = worker.next(&watch, origin).map_err(died_loading)?;
+        let closed = answer.kind == Kind::Closed;
+        if closed {
+            worker.unkept = answer.text().lines().map(str::to_owned).collect();
+            answer = worker.next(&watch, origin).map_err(died_loading)?;
+        }
         match answer.kind {
+            Kind::Ready if !closed || (reach.strict && !worker.unkept.is_empty()) => {
+                Err(worker.breach("it went on without a closed sandbox".to_owned(), origin))
+            }
             Kind::Ready => {
                 worker.span = [answer.words[0], answer.words[1]];
-                (worker.trains, worker.compared) = (answer.words[2] != 0, answer.words[3] != 0);
+                (worker.trains, worker.batches) = (answer.words[2] & 1 != 0, answer.words[2] & 2 != 0);
+                worker.compared = answer.words[3] != 0;
                 worker.descriptor = answer.text();
                 Ok(worker)
             }
@@ -105,17 +139,52 @@ impl Worker {
         }
     }
 
+    /// A process that has said hello, and the control page's file, which it must be sent.
+    fn greeted(program: &Path, threads: usize, limit: Duration, origin: &Origin) -> Result<(Self, OwnedFd), Fault> {
+        let unusable = |reason: String| Fault::Worker { origin: origin.boxed(), program: program.to_owned(), reason };
+        let (mut worker, control_file) =
+            Self::spawn(program, threads).map_err(|e| unusable(format!("it cannot be started: {e}")))?;
+        let watch = Watch::of(limit);
+        let hello = worker.next(&watch, origin).map_err(|fault| match fault {
+            Fault::Crashed { death, .. } => unusable(format!("it ended with {death} before it said hello")),
+            Fault::Deadline { limit, .. } => unusable(format!("it said no hello within {} s", limit.as_secs_f64())),
+            other => other,
+        })?;
+        if hello.kind != Kind::Hello || hello.words[0] != PROTOCOL {
+            return Err(unusable(format!("expected worker protocol {PROTOCOL}, found {}", hello.words[0])));
+        }
+        Ok((worker, control_file))
+    }
+
+    /// All that the process prints until its end.
+    fn printed(&mut self, limit: Duration) -> std::io::Result<String> {
+        let (start, mut text, mut piece) = (Instant::now(), Vec::new(), [0; 4096]);
+        while start.elapsed() < limit && text.len() < MAX_BODY {
+            let mut event = [PollFd::new(&self.output, PollFlags::IN)];
+            poll(&mut event, Some(&timespec(limit.saturating_sub(start.elapsed()))))?;
+            match self.output.read(&mut piece) {
+                Ok(0) => return Ok(String::from_utf8_lossy(&text).into_owned()),
+                Ok(n) => text.extend_from_slice(&piece[..n]),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(std::io::Error::other(format!("no end within {} s and {MAX_BODY} bytes", limit.as_secs())))
+    }
+
     /// The process and the control page's file, which it must be sent.
-    fn spawn(options: &Options) -> std::io::Result<(Self, OwnedFd)> {
+    fn spawn(program: &Path, threads: usize) -> std::io::Result<(Self, OwnedFd)> {
         let (socket, its_socket) = link::pair()?;
         let (output, its_output) = pipe()?;
         fcntl_setfl(&output, OFlags::NONBLOCK)?;
         let (control, control_file) = Control::create()?;
-        let threads = options.threads.to_string();
+        let threads = threads.to_string();
         // Nothing here may need `pre_exec`, a user or a group id: those make the standard library fork the whole engine.
-        let mut command = Command::new(&options.worker_program);
+        let mut command = Command::new(program);
         command.arg("plugin-worker").stdin(Stdio::from(its_socket));
         command.stdout(its_output.try_clone()?).stderr(its_output);
+        // What the engine's environment holds beyond these, such as credentials, is none of a plugin's business.
+        command.env_clear().envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
             command.env(variable, &threads);
         }
@@ -133,8 +202,11 @@ impl Worker {
             span: [0; 2],
             descriptor: String::new(),
             trains: false,
+            batches: false,
             compared: false,
             is_created: false,
+            unkept: Vec::new(),
+            memory_mb: 0,
         };
         Ok((worker, control_file))
     }
@@ -173,6 +245,11 @@ impl Worker {
         let answer = Answer { status, text: reply.text(), value: reply.words[2], spent };
         self.is_created |= kind == Kind::Create && status == isoscan_abi::STATUS_OK;
         Ok(Done { answer, log: std::mem::take(&mut self.log), traffic: self.traffic })
+    }
+
+    /// The process's id; `None` once it is buried.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// False when the process has died since its last answer.
@@ -230,6 +307,7 @@ impl Worker {
         let start = Instant::now();
         let mut asked_to_stop: Option<Instant> = None;
         let mut told = 0.0;
+        let mut heard = (self.control.beats(), start);
         loop {
             self.sleep(LOOK.min(watch.limit.saturating_sub(start.elapsed())));
             match link::receive(&self.socket, &mut self.inbox, false) {
@@ -250,6 +328,14 @@ impl Worker {
             if let Some(tell) = watch.progress.filter(|_| progress != told) {
                 told = progress;
                 tell(progress);
+            }
+            let beats = self.control.beats();
+            if beats != heard.0 {
+                heard = (beats, Instant::now());
+            }
+            if let Some(limit) = watch.silence.filter(|&limit| heard.1.elapsed() >= limit) {
+                self.kill();
+                return Err(Fault::Stalled { origin: origin.boxed(), limit });
             }
             if asked_to_stop.is_none() && watch.cancel.is_some_and(|cancel| cancel.load(Ordering::Acquire)) {
                 self.control.cancel();
@@ -286,12 +372,13 @@ impl Worker {
 
     /// The process wrote from its signal handler that it dies.
     fn crashed(&mut self, record: &Message, origin: &Origin) -> Fault {
-        let [signal, counter, address, has_address, _] = record.words;
+        let [signal, counter, address, has_address, is_short] = record.words;
         let inside = (self.span[0]..self.span[1]).contains(&counter);
         let death = Death::Signal {
             signal: signal_name(i32::try_from(signal).unwrap_or(0)),
             address: (has_address != 0).then_some(address),
             offset: inside.then(|| counter - self.span[0]),
+            short_of_mb: (is_short != 0).then_some(self.memory_mb),
         };
         self.fault_of(death, origin)
     }
@@ -338,100 +425,48 @@ impl Drop for Worker {
     }
 }
 
-/// The last lines that a process printed.
-#[derive(Default)]
-struct LastWords {
-    lines: VecDeque<String>,
-    open: Vec<u8>,
-    ended: bool,
-}
-
-impl LastWords {
-    const LINES: usize = 20;
-    const WIDTH: usize = 300;
-    /// Together as much as a pipe holds.
-    const PIECES: usize = 16;
-
-    /// Takes what is there without waiting, but not what a plugin that prints for ever adds meanwhile.
-    fn read(&mut self, output: &mut PipeReader) {
-        let mut piece = [0; 4096];
-        for _ in 0..Self::PIECES {
-            match output.read(&mut piece) {
-                Ok(0) => {
-                    self.ended = true;
-                    return;
-                }
-                Ok(n) => piece[..n].iter().for_each(|&byte| self.push(byte)),
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn push(&mut self, byte: u8) {
-        match byte {
-            b'\n' => self.end_line(),
-            _ if self.open.len() < Self::WIDTH => self.open.push(byte),
-            _ => {}
-        }
-    }
-
-    fn end_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.open).trim().to_owned();
-        self.open.clear();
-        if line.is_empty() {
-            return;
-        }
-        if self.lines.len() == Self::LINES {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(line);
-    }
-
-    fn lines(&mut self) -> Vec<String> {
-        self.end_line();
-        self.lines.iter().cloned().collect()
-    }
-}
-
-/// Tensors of an order, and whether the worker writes to them.
-fn tensors_of<'a>(order: &Order<'_, &'a TensorBuf>) -> Vec<(&'a TensorBuf, bool)> {
-    match order {
-        Order::Run { inputs, output, .. } => {
-            inputs.iter().map(|input| (*input, false)).chain([(*output, true)]).collect()
-        }
-        Order::Step { source, target, .. } => vec![(source, false), (target, false)],
-        Order::Preview { source, output } => vec![(source, false), (output, true)],
-        Order::Create { .. } | Order::Begin { .. } | Order::Save { .. } => Vec::new(),
-    }
-}
-
-fn encode(order: &Order<'_, &TensorBuf>) -> (Kind, [u64; 5], Vec<u8>) {
-    let mut body = Vec::new();
-    for (tensor, _) in tensors_of(order) {
-        body.extend_from_slice(&tensor.region().id.to_ne_bytes());
-        for extent in tensor.shape() {
-            body.extend_from_slice(&(extent as u64).to_ne_bytes());
-        }
-    }
-    let (kind, words, texts): (Kind, [u64; 5], [&str; 2]) = match order {
-        Order::Create { config } => (Kind::Create, [0; 5], [config, ""]),
-        Order::Run { inputs, params, context, .. } => {
-            (Kind::Run, [inputs.len() as u64, params.len() as u64, 0, 0, 0], [params, context])
-        }
-        Order::Begin { config } => (Kind::Begin, [0; 5], [config, ""]),
-        Order::Step { step, .. } => (Kind::Step, [*step, 0, 0, 0, 0], ["", ""]),
-        Order::Preview { .. } => (Kind::Preview, [0; 5], ["", ""]),
-        Order::Save { dir, checkpoint } => (Kind::Save, [u64::from(*checkpoint), 0, 0, 0, 0], [dir, ""]),
-    };
-    texts.iter().for_each(|text| body.extend_from_slice(text.as_bytes()));
-    (kind, words, body)
-}
-
 fn death_of(status: ExitStatus) -> Death {
     match status.signal() {
-        Some(signal) => Death::Signal { signal: signal_name(signal), address: None, offset: None },
+        Some(signal) => Death::Signal { signal: signal_name(signal), address: None, offset: None, short_of_mb: None },
         None => Death::Exit { code: status.code().unwrap_or_default() },
     }
+}
+
+/// The shared libraries that `library` needs, as the dynamic linker finds them in this environment.
+///
+/// # Errors
+/// [`Fault::Worker`] when the program is no worker, [`Fault::Rejected`] when the linker gives no answer.
+pub(crate) fn linked_with(library: &Path, program: &Path, origin: &Origin) -> Result<Vec<PathBuf>, Fault> {
+    let rejected = |reason: String| {
+        let (origin, step) = (origin.boxed(), Step::Sandbox);
+        Fault::Rejected { origin, step, party: Party::EngineOperator, reason }
+    };
+    let (mut worker, _) = Worker::greeted(program, 1, LINKING, origin)?;
+    let words = [u64::from(std::process::id()), 0, 0, 0, 0];
+    worker.send(Kind::Link, words, library.as_os_str().as_bytes(), None, origin)?;
+    let printed = worker.printed(LINKING).map_err(|e| rejected(format!("the dynamic linker gave no answer: {e}")))?;
+    if let Ok(message) = link::receive(&worker.socket, &mut worker.inbox, false) {
+        return Err(rejected(message.text()));
+    }
+    // A linker that stumbled over the library has named what it could; opening the library tells why.
+    match worker.child.as_mut().and_then(|child| process::wait(child, DYING)) {
+        Some(status) if status.code() != Some(LOST) => Ok(sandbox::libraries(&printed)),
+        _ => Err(rejected("the process that asks the dynamic linker was lost".to_owned())),
+    }
+}
+
+/// The body of [`Kind::Load`].
+fn told(reach: &Reach, origin: &Origin) -> Result<Vec<u8>, Fault> {
+    let refused = |reason: String| {
+        let (origin, step) = (origin.boxed(), Step::Sandbox);
+        Fault::Rejected { origin, step, party: Party::Operator, reason }
+    };
+    let body = serde_json::to_vec(reach).map_err(|e| refused(format!("its paths cannot be passed on: {e}")))?;
+    if body.len() > MAX_BODY {
+        let reason = format!("the paths that it may reach may take {MAX_BODY} bytes, found {}", body.len());
+        return Err(refused(reason));
+    }
+    Ok(body)
 }
 
 /// A worker that dies or hangs while it loads is a library that cannot be loaded.

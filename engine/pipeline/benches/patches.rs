@@ -7,7 +7,7 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use isoscan_host::{Isolation, Options, Plugin, open_bundle};
+use isoscan_host::{Isolation, Level, Options, Plugin, Policy, open_bundle};
 use isoscan_imaging::{Blend, Blender, Geometry, Modality, PatchGrid, Unit, Volume, gather};
 use isoscan_pipeline::{Job, translate};
 
@@ -46,7 +46,8 @@ fn patches(criterion: &mut Criterion) {
             black_box(blender.finish().expect("every patch was added"))
         });
     });
-    let bundle = open_bundle(&folder.join("libisoscan_identity.so")).expect("the plugin was built");
+    let mut bundle = open_bundle(&folder.join("libisoscan_identity.so")).expect("the plugin was built");
+    bundle.level = Level::BuiltIn;
     for (name, isolation) in
         [("identity in a worker", Isolation::Worker), ("identity in process", Isolation::InProcess)]
     {
@@ -54,7 +55,9 @@ fn patches(criterion: &mut Criterion) {
             isolation,
             workers: 1,
             threads: 1,
-            deadline: Duration::from_secs(60),
+            deadline: Some(Duration::from_secs(60)),
+            sandbox: Policy::Required,
+            spare: false,
             worker_program: folder.join("isoscan-host-worker"),
         };
         let plugin = Plugin::open(&bundle, options).expect("the plugin opens");

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use isoscan_abi::{Axes, Descriptor, Input, ParamValue};
 use isoscan_imaging::{Geometry, Modality, Orientation, Unit};
 
-use crate::Error;
+use crate::{Error, translate::TOGETHER};
 
 /// What [`plan`] looks at: everything about an image but its voxels.
 #[derive(Debug, Clone, Copy)]
@@ -128,10 +128,10 @@ fn memory_bytes(descriptor: &Descriptor, geometry: &Geometry, working_spacing_mm
     let [nx, ny, nz] = geometry.size().map(|n| n as u64);
     let patch = match descriptor.patching.axes {
         Axes::Volume => nx * ny * nz,
-        Axes::Slices => nx * ny * descriptor.patching.max_batch as u64,
+        Axes::Slices => nx * ny * TOGETHER.saturating_mul(descriptor.patching.max_batch) as u64,
         Axes::Patches => {
             let [px, py, pz] = descriptor.patching.size.map(|n| n as u64);
-            px * py * pz * descriptor.patching.max_batch as u64
+            px * py * pz * TOGETHER.saturating_mul(descriptor.patching.max_batch) as u64
         }
     };
     voxels * (4 + 4 + 16) + 2 * 4 * patch

@@ -8,6 +8,9 @@ use isoscan_imaging::{
 
 use crate::{Error, Image, Plan, plan};
 
+/// Batches of patches that go to a plugin in one order where it takes several; their buffers are in memory together.
+pub(crate) const TOGETHER: usize = 4;
+
 /// What a translation runs under.
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
@@ -113,26 +116,56 @@ fn run_patches(
     };
     let grid = PatchGrid::new(image.geometry().size(), patch, halo, patching.multiple)?;
     let mut blender = Blender::new(&grid, Blend::Constant);
-    for batch in grid.patches().chunks(patching.max_batch) {
-        let output = call(plugin, image, beside, batch, plan, job)?;
-        for (patch, values) in batch.iter().zip(output.chunks_exact(batch[0].voxel_count())) {
-            blender.add(patch, values)?;
+    let batches: Vec<&[Patch]> = grid.patches().chunks(patching.max_batch).collect();
+    let together = if plugin.offers_batch() && beside.is_empty() { TOGETHER } else { 1 };
+    for group in batches.chunks(together) {
+        for (batch, output) in group.iter().zip(call(plugin, image, beside, group, plan, job)?) {
+            for (patch, values) in batch.iter().zip(output.chunks_exact(batch[0].voxel_count())) {
+                blender.add(patch, values)?;
+            }
         }
     }
     Ok(blender.finish()?)
 }
 
+/// The outputs of the batches, in order.
 fn call(
     plugin: &Plugin,
     image: &Volume,
     beside: &[&Volume],
-    batch: &[Patch],
+    batches: &[&[Patch]],
     plan: &Plan,
     job: &Job<'_>,
-) -> Result<TensorBuf, Error> {
+) -> Result<Vec<TensorBuf>, Error> {
+    let context = |batch: &&[Patch]| Context {
+        seed: job.seed,
+        spacing_mm: image.geometry().spacing_mm(),
+        patch_origins: batch.iter().map(|patch| patch.first).collect(),
+    };
+    let contexts: Vec<Context> = batches.iter().map(context).collect();
+    let mut requests = Vec::with_capacity(batches.len());
+    for (batch, context) in batches.iter().zip(&contexts) {
+        requests.push(Request {
+            inputs: inputs(plugin, image, beside, batch)?,
+            output_shape: shape(batch),
+            params: &plan.params,
+            context,
+            cancel: job.cancel,
+            job: job.name,
+            progress: None,
+        });
+    }
+    plugin.call_batch(requests).into_iter().map(|reply| Ok(reply?.output)).collect()
+}
+
+fn shape(batch: &[Patch]) -> [usize; 5] {
     let [nx, ny, nz] = batch[0].size;
-    let shape = [batch.len(), 1, nz, ny, nx];
-    let mut input = plugin.buffer(shape)?;
+    [batch.len(), 1, nz, ny, nx]
+}
+
+/// The batch of patches, and beside it each further volume whole.
+fn inputs(plugin: &Plugin, image: &Volume, beside: &[&Volume], batch: &[Patch]) -> Result<Vec<TensorBuf>, Error> {
+    let mut input = plugin.buffer(shape(batch))?;
     for (patch, out) in batch.iter().zip(input.chunks_exact_mut(batch[0].voxel_count())) {
         gather(image, patch, out)?;
     }
@@ -143,19 +176,5 @@ fn call(
         tensor.copy_from_slice(volume.as_slice());
         inputs.push(tensor);
     }
-    let context = Context {
-        seed: job.seed,
-        spacing_mm: image.geometry().spacing_mm(),
-        patch_origins: batch.iter().map(|patch| patch.first).collect(),
-    };
-    let reply = plugin.call(Request {
-        inputs,
-        output_shape: shape,
-        params: &plan.params,
-        context: &context,
-        cancel: job.cancel,
-        job: job.name,
-        progress: None,
-    })?;
-    Ok(reply.output)
+    Ok(inputs)
 }

@@ -149,7 +149,7 @@ fn translation_help(error: &isoscan_pipeline::Error) -> Option<&'static str> {
         Error::Modality { .. } | Error::Unit { .. } => {
             "choose a plugin for this modality with `isoscan plugins list`, or tell what the file does not with --modality"
         }
-        Error::Parameter { .. } => "see `isoscan plugins list` for its parameters",
+        Error::Parameter { .. } => "see `isoscan plugins info PLUGIN` for its parameters",
         Error::Inputs { .. } => {
             "give further images by name: `translate(plugin, #{}, #{ reference: image })`, or --input NAME=PATH"
         }

@@ -34,6 +34,6 @@ mod write;
 pub use access::Access;
 pub use error::{Error, ScriptError};
 pub use limits::Limits;
-pub use plugins::find_bundle;
+pub use plugins::{Pins, pin};
 pub use run::{Outcome, Request, run};
 pub use state::Progress;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     Access, Error, Limits, Progress, ScriptError, budget::Budget, cohort, ledger::Ledger, limits, measure, phantom,
-    plugins::Plugins, scan, settings, state::Run, study, translate, write,
+    plugins::Pins, scan, settings, state::Run, study, translate, write,
 };
 
 /// A script to run and what it is granted.
@@ -26,10 +26,8 @@ pub struct Request {
     pub seed: u64,
     /// Folders the script may read, beside its own; an existing path among the settings is granted too.
     pub readable: Vec<PathBuf>,
-    /// Folders of plugin bundles.
-    pub plugins: Vec<PathBuf>,
-    /// How plugins are run.
-    pub host: isoscan_host::Options,
+    /// The plugins; a run of its own takes fresh ones.
+    pub plugins: Arc<Pins>,
     /// What the script may use.
     pub limits: Limits,
     /// Set to end the run.
@@ -81,7 +79,7 @@ fn prepare(request: &Request, text: &str) -> Result<Run, Error> {
         access: Access::new(Path::new(""), &readable, &request.output)?,
         seed: request.seed,
         budget: Budget::new(request.limits.memory_bytes),
-        plugins: Plugins::new(request.plugins.clone(), request.host.clone()),
+        plugins: request.plugins.clone(),
         stop: limits::Stop::default(),
         progress: request.progress.clone(),
         overrides: request.settings.clone(),
@@ -127,7 +125,7 @@ fn provenance(state: &Run) -> Result<(), Error> {
             "seed": state.seed,
             "settings": ledger.settings,
             "inputs": ledger.inputs,
-            "plugins": ledger.plugins,
+            "plugins": ledger.plugins.values().collect::<Vec<_>>(),
             "steps": ledger.steps,
             "outputs": ledger.outputs,
         })

@@ -5,7 +5,7 @@ use std::{
 
 use rhai::AST;
 
-use crate::{Access, Error, budget::Budget, ledger::Ledger, limits::Stop, plugins::Plugins};
+use crate::{Access, Error, budget::Budget, ledger::Ledger, limits::Stop, plugins::Pins};
 
 /// Where a run shows how far it is.
 pub trait Progress: Send + Sync {
@@ -24,7 +24,7 @@ pub(crate) struct Run {
     pub(crate) access: Access,
     pub(crate) seed: u64,
     pub(crate) budget: Arc<Budget>,
-    pub(crate) plugins: Plugins,
+    pub(crate) plugins: Arc<Pins>,
     pub(crate) stop: Stop,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) overrides: BTreeMap<String, String>,

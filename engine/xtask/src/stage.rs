@@ -2,21 +2,22 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use toml::Table;
 
 use crate::cargo::{Workspace, cargo, run};
 use crate::error::Error;
-use crate::libtorch::{self, remove_folder, sha256};
+use crate::libtorch::{self, remove_folder};
 use crate::say;
 
-/// What `plugin.toml` says about a bundle.
+/// What `plugin.toml` says about the files of a bundle.
 struct Manifest {
-    text: String,
     id: String,
     version: String,
     library: String,
-    weights: Option<String>,
+    /// Weights and model card, beside `plugin.toml` in the member's folder.
+    beside: Vec<String>,
 }
 
 /// What to build beside libraries and programs.
@@ -30,8 +31,8 @@ pub(crate) enum Build {
 
 /// Builds every member and stages every bundle; gives the folders of the staged bundles.
 ///
-/// A bundle is `plugin.toml` with the hash of every other file, the library and, if the manifest names one, the folder
-/// of weights. Bundles lie in `plugins/` beside the program, those under `tests/` in `test-plugins/`.
+/// The program itself packs them (`isoscan plugins pack`), which asks each plugin what it is and makes its golden
+/// vectors. Bundles lie in `plugins/` beside the program, those under `tests/` in `test-plugins/`.
 pub(crate) fn stage(workspace: &Workspace, what: Build) -> Result<Vec<PathBuf>, Error> {
     libtorch::ensure(&workspace.root)?;
     say("building (release, all members)");
@@ -45,33 +46,33 @@ pub(crate) fn stage(workspace: &Workspace, what: Build) -> Result<Vec<PathBuf>, 
     for member in &workspace.members {
         if member.join("plugin.toml").is_file() {
             let shelf = if member.starts_with(workspace.root.join("tests")) { "test-plugins" } else { "plugins" };
-            bundles.push(stage_bundle(member, &workspace.release(), &workspace.release().join(shelf))?);
+            bundles.push(stage_bundle(workspace, member, &workspace.release().join(shelf))?);
         }
     }
     Ok(bundles)
 }
 
-fn stage_bundle(member: &Path, release: &Path, shelf: &Path) -> Result<PathBuf, Error> {
+fn stage_bundle(workspace: &Workspace, member: &Path, shelf: &Path) -> Result<PathBuf, Error> {
     let manifest = read_manifest(&member.join("plugin.toml"))?;
-    let name = format!("{}-{}", manifest.id, manifest.version);
-    let bundle = shelf.join(&name);
-    let partial = shelf.join(format!(".partial-{name}"));
-    remove_folder(&partial)?;
-
-    let mut files = vec![manifest.library.clone()];
-    copy(&release.join(&manifest.library), &partial.join(&manifest.library))?;
-    if let Some(weights) = &manifest.weights {
-        copy_folder(member, weights, &partial, &mut files)?;
-    }
-    files.sort();
-    let text = with_hashes(&manifest.text, &partial, &files)?;
-    let plugin_toml = partial.join("plugin.toml");
-    fs::write(&plugin_toml, text).map_err(Error::file("write", &plugin_toml))?;
-
+    let source = workspace.release().join(".sources").join(&manifest.id);
+    lay_source(&manifest, member, &workspace.release(), &source)?;
+    let bundle = shelf.join(format!("{}-{}", manifest.id, manifest.version));
     remove_folder(&bundle)?;
-    fs::rename(&partial, &bundle).map_err(Error::file("rename", &partial))?;
-    say(&format!("staged {}", bundle.display()));
+    let mut pack = Command::new(workspace.program());
+    pack.args(["plugins", "pack"]).arg(&source).arg("--out").arg(shelf);
+    run(&mut pack, "isoscan plugins pack")?;
     Ok(bundle)
+}
+
+/// Lays what a bundle is packed from into the folder `source`.
+fn lay_source(manifest: &Manifest, member: &Path, release: &Path, source: &Path) -> Result<(), Error> {
+    remove_folder(source)?;
+    copy(&release.join(&manifest.library), &source.join(&manifest.library))?;
+    copy(&member.join("plugin.toml"), &source.join("plugin.toml"))?;
+    for name in &manifest.beside {
+        copy_tree(&member.join(name), &source.join(name))?;
+    }
+    Ok(())
 }
 
 fn read_manifest(path: &Path) -> Result<Manifest, Error> {
@@ -79,7 +80,7 @@ fn read_manifest(path: &Path) -> Result<Manifest, Error> {
     let refuse = |fact: String| Error::Manifest { path: path.to_path_buf(), fact };
     let table: Table = text.parse().map_err(|error: toml::de::Error| refuse(error.message().to_owned()))?;
     if table.contains_key("files") {
-        return Err(refuse("[files] is written when the bundle is staged".into()));
+        return Err(refuse("[files] is written when the bundle is packed".into()));
     }
     let entry = |key: &str| table.get(key).and_then(|value| value.as_str()).map(str::to_owned);
     let required = |key: &str| {
@@ -87,36 +88,22 @@ fn read_manifest(path: &Path) -> Result<Manifest, Error> {
         let plain = !value.is_empty() && !value.contains(['/', '\\']) && value != "..";
         if plain { Ok(value) } else { Err(refuse(format!("'{key}' is no plain name: '{value}'"))) }
     };
+    let named = ["weights", "card"].into_iter().filter(|key| table.contains_key(*key));
     Ok(Manifest {
         id: required("id")?,
         version: required("version")?,
         library: required("library")?,
-        weights: if table.contains_key("weights") { Some(required("weights")?) } else { None },
-        text,
+        beside: named.map(required).collect::<Result<_, _>>()?,
     })
 }
 
-/// The manifest followed by its `[files]` table.
-fn with_hashes(manifest: &str, bundle: &Path, files: &[String]) -> Result<String, Error> {
-    let mut text = format!("{}\n\n[files]\n", manifest.trim_end());
-    for file in files {
-        text.push_str(&format!("\"{file}\" = \"sha256:{}\"\n", sha256(&bundle.join(file))?));
+fn copy_tree(from: &Path, to: &Path) -> Result<(), Error> {
+    if from.is_file() {
+        return copy(from, to);
     }
-    Ok(text)
-}
-
-/// Copies `member/folder` into the bundle and adds each file's name, written with `/`, to `files`.
-fn copy_folder(member: &Path, folder: &str, bundle: &Path, files: &mut Vec<String>) -> Result<(), Error> {
-    let source = member.join(folder);
-    for entry in fs::read_dir(&source).map_err(Error::file("read", &source))? {
-        let entry = entry.map_err(Error::file("read", &source))?;
-        let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
-        if entry.path().is_dir() {
-            copy_folder(member, &name, bundle, files)?;
-        } else {
-            copy(&entry.path(), &bundle.join(&name))?;
-            files.push(name);
-        }
+    for entry in fs::read_dir(from).map_err(Error::file("read", from))? {
+        let entry = entry.map_err(Error::file("read", from))?;
+        copy_tree(&entry.path(), &to.join(entry.file_name()))?;
     }
     Ok(())
 }
@@ -132,41 +119,30 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    const MANIFEST: &str = "id = \"blur\"\nversion = \"1.2.0\"\nlibrary = \"libblur.so\"\nweights = \"weights\"\n";
+    const MANIFEST: &str =
+        "id = \"blur\"\nversion = \"1.2.0\"\nlibrary = \"libblur.so\"\nweights = \"weights\"\ncard = \"CARD.md\"\n";
 
     #[test]
-    fn a_staged_bundle_holds_every_file_with_its_hash() {
+    fn a_bundle_is_packed_from_manifest_library_weights_and_card() {
         let folder = tempfile::tempdir().unwrap();
-        let [member, release, shelf] = ["member", "release", "shelf"].map(|name| folder.path().join(name));
+        let [member, release, source] = ["member", "release", "source"].map(|name| folder.path().join(name));
         fs::create_dir_all(member.join("weights/a")).unwrap();
         fs::create_dir_all(&release).unwrap();
-        fs::write(member.join("plugin.toml"), MANIFEST).unwrap();
-        fs::write(member.join("weights/a/w.safetensors"), "abc").unwrap();
-        fs::write(release.join("libblur.so"), "").unwrap();
-
-        for _ in 0..2 {
-            let bundle = stage_bundle(&member, &release, &shelf).unwrap();
-            assert_eq!(bundle, shelf.join("blur-1.2.0"));
-            let expected = format!(
-                "{MANIFEST}\n[files]\n\
-                 \"libblur.so\" = \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n\
-                 \"weights/a/w.safetensors\" = \
-                 \"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"\n"
-            );
-            assert_eq!(fs::read_to_string(bundle.join("plugin.toml")).unwrap(), expected);
-            assert_eq!(fs::read_to_string(bundle.join("weights/a/w.safetensors")).unwrap(), "abc");
+        fs::create_dir_all(source.join("left over")).unwrap();
+        let written = [("plugin.toml", MANIFEST), ("weights/a/w.safetensors", "abc"), ("CARD.md", "# Blur"), ("x", "")];
+        for (name, text) in written {
+            fs::write(member.join(name), text).unwrap();
         }
-        assert_eq!(fs::read_dir(&shelf).unwrap().count(), 1);
-    }
+        let manifest = read_manifest(&member.join("plugin.toml")).unwrap();
+        let missing = lay_source(&manifest, &member, &release, &source).unwrap_err();
+        assert!(matches!(missing, Error::File { action: "copy", .. }));
 
-    #[test]
-    fn a_missing_library_leaves_no_bundle() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("plugin.toml"), MANIFEST).unwrap();
-        let shelf = folder.path().join("shelf");
-        let found = stage_bundle(folder.path(), folder.path(), &shelf).unwrap_err();
-        assert!(matches!(found, Error::File { action: "copy", .. }));
-        assert!(!shelf.join("blur-1.2.0").exists());
+        fs::write(release.join("libblur.so"), "").unwrap();
+        lay_source(&manifest, &member, &release, &source).unwrap();
+        assert_eq!(fs::read_to_string(source.join("weights/a/w.safetensors")).unwrap(), "abc");
+        let mut names: Vec<_> = fs::read_dir(&source).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["CARD.md", "libblur.so", "plugin.toml", "weights"]);
     }
 
     #[test]
@@ -174,7 +150,7 @@ mod tests {
         let rows = [
             ("id = \"a\"\nversion = \"1\"", "'library' is missing or not a string"),
             ("id = \"../a\"\nversion = \"1\"\nlibrary = \"l\"", "'id' is no plain name: '../a'"),
-            ("id = \"a\"\nversion = \"1\"\nlibrary = \"l\"\n[files]", "[files] is written when the bundle is staged"),
+            ("id = \"a\"\nversion = \"1\"\nlibrary = \"l\"\n[files]", "[files] is written when the bundle is packed"),
         ];
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plugin.toml");

@@ -13,7 +13,7 @@ use isoscan_sdk::{Axes, Call, Config, Descriptor, Input, Output, Patching, Plugi
 /// The identity translation: any modality and unit, bit for bit.
 pub struct Identity;
 
-isoscan_sdk::export_plugin!(Identity);
+isoscan_sdk::export_plugin!(Identity, batch);
 
 impl Translator for Identity {
     fn descriptor() -> Descriptor {

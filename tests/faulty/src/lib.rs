@@ -10,7 +10,7 @@ pub const FAULTS: [&str; 8] = ["none", "error", "panic", "segfault", "abort", "h
 /// The faulty plugin.
 pub struct Faulty;
 
-isoscan_sdk::export_plugin!(Faulty);
+isoscan_sdk::export_plugin!(Faulty, batch);
 
 impl Translator for Faulty {
     fn descriptor() -> Descriptor {

@@ -11,7 +11,7 @@ const LIBRARY: &str = "b718f1354f7247312eca086d9a024afe5fa717ddea5adeddd6f12bcf9
 const WEIGHTS: &str = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c";
 
 /// A bundle whose manifest ends in `files`.
-fn bundle(files: &str) -> TempDir {
+pub(crate) fn bundle(files: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("weights")).unwrap();
     fs::write(dir.path().join("plugin.so"), "library").unwrap();
@@ -21,7 +21,7 @@ fn bundle(files: &str) -> TempDir {
     dir
 }
 
-fn hashed() -> TempDir {
+pub(crate) fn hashed() -> TempDir {
     bundle(&format!("[files]\n\"plugin.so\" = \"sha256:{LIBRARY}\"\n\"weights/a.bin\" = \"sha256:{WEIGHTS}\"\n"))
 }
 
@@ -117,12 +117,13 @@ fn plugins_of_a_folder_come_by_id_and_version_and_broken_ones_last() {
     add("b", "gain", "1.9.0");
     add("c", "blur", "2.0.0");
     add("d", "", "= broken\"");
+    add(".partial-1", "gain", "3.0.0");
     fs::write(dir.path().join("libsharpen.so"), "library").unwrap();
     fs::write(dir.path().join("README.md"), "").unwrap();
     let found = discover(dir.path());
     let names: Vec<String> = found.iter().flatten().map(|bundle| format!("{} {}", bundle.id, bundle.version)).collect();
-    assert_eq!(names, ["blur 2.0.0", "gain 1.9.0", "gain 1.10.0", "sharpen "]);
-    assert_eq!(found.len(), 5);
-    assert!(matches!(found[4], Err(Error::Manifest { .. })));
+    assert_eq!(names, ["blur 2.0.0", "gain 1.9.0", "gain 1.10.0"]);
+    assert_eq!(found.len(), 4);
+    assert!(matches!(found[3], Err(Error::Manifest { .. })));
     assert!(matches!(discover(&dir.path().join("nothing"))[..], [Err(Error::Read { .. })]));
 }

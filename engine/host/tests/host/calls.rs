@@ -136,7 +136,7 @@ fn many_threads_share_few_workers_and_crashes_lose_nothing() {
         let reply = call(plugin, &voxels, Some(("fault", if crashes { "segfault" } else { "none" })), &format!("{i}"));
         match reply {
             Ok(reply) => !crashes && *reply.output == *voxels,
-            Err(fault) => crashes && matches!(fault, Fault::Crashed { .. }) && fault.origin().job == format!("{i}"),
+            Err(fault) => crashes && matches!(fault, Fault::Poisoned { .. }) && fault.origin().job == format!("{i}"),
         }
     };
     let right: usize = thread::scope(|scope| {

@@ -24,7 +24,10 @@ fn fault(plugin: &Plugin, param: (&str, &str)) -> Fault {
 
 fn signal(fault: &Fault) -> &str {
     match fault {
-        Fault::Crashed { death: Death::Signal { signal, .. }, .. } => signal,
+        Fault::Poisoned { deaths, .. } => match &deaths[..] {
+            [Death::Signal { signal, .. }, Death::Signal { signal: second, .. }] if signal == second => signal,
+            other => panic!("{other:?}"),
+        },
         other => panic!("{other:?}"),
     }
 }
@@ -37,12 +40,16 @@ fn every_fault_of_the_faulty_plugin_is_named_and_survived() {
         ("panic", "panicked", "plugin faulty 0.1.0, job S07: the plugin panicked: the panic that was asked for"),
         (
             "segfault",
-            "crashed",
-            "plugin faulty 0.1.0, job S07: crashed with SIGSEGV at address 0x40, library offset 0x",
+            "poisoned",
+            "plugin faulty 0.1.0, job S07: set aside after 2 workers died of it: SIGSEGV at address 0x40, library offset 0x",
         ),
-        ("abort", "crashed", "plugin faulty 0.1.0, job S07: crashed with SIGABRT"),
-        ("exit", "crashed", "plugin faulty 0.1.0, job S07: crashed with exit status 0"),
-        ("write-outside", "crashed", "plugin faulty 0.1.0, job S07: crashed with SIGSEGV at address 0x"),
+        ("abort", "poisoned", "plugin faulty 0.1.0, job S07: set aside after 2 workers died of it: SIGABRT"),
+        ("exit", "poisoned", "plugin faulty 0.1.0, job S07: set aside after 2 workers died of it: exit status 0"),
+        (
+            "write-outside",
+            "poisoned",
+            "plugin faulty 0.1.0, job S07: set aside after 2 workers died of it: SIGSEGV at address 0x",
+        ),
     ];
     for (way, kind, sentence) in rows {
         let fault = fault(&plugin, ("fault", way));
@@ -54,7 +61,7 @@ fn every_fault_of_the_faulty_plugin_is_named_and_survived() {
 #[test]
 fn a_hang_ends_at_its_deadline() {
     let limit = Duration::from_millis(500);
-    let plugin = open(faulty(), Options { deadline: limit, ..options() });
+    let plugin = open(faulty(), Options { deadline: Some(limit), ..options() });
     let start = Instant::now();
     let fault = fault(&plugin, ("fault", "hang"));
     assert!(start.elapsed() >= limit);
@@ -63,7 +70,7 @@ fn a_hang_ends_at_its_deadline() {
 
 #[test]
 fn a_plugin_that_talks_for_ever_ends_at_its_deadline() {
-    let plugin = open(odd(), Options { deadline: Duration::from_millis(500), ..options() });
+    let plugin = open(odd(), Options { deadline: Some(Duration::from_millis(500)), ..options() });
     assert!(matches!(fault(&plugin, ("manner", "babble")), Fault::Deadline { .. }));
 }
 
@@ -117,7 +124,10 @@ fn a_stack_overflow_is_reported() {
 fn a_crash_brings_the_last_words_along() {
     let plugin = open(odd(), options());
     let fault = fault(&plugin, ("manner", "last-words"));
-    assert_eq!(fault.to_string(), "plugin odd 1.2.3, job S07: crashed with SIGABRT; last line: out of luck");
+    assert_eq!(
+        fault.to_string(),
+        "plugin odd 1.2.3, job S07: set aside after 2 workers died of it: SIGABRT, then SIGABRT; last line: out of luck"
+    );
 }
 
 #[test]
@@ -132,7 +142,9 @@ fn a_worker_that_talks_nonsense_or_hangs_up_is_dropped() {
     let plugin = open(odd(), options());
     for (manner, breach) in [("lie", "expected at least 64 bytes, found 26"), ("close", "it closed its connection")] {
         match fault(&plugin, ("manner", manner)) {
-            Fault::Protocol { breach: found, .. } => assert_eq!(found, breach),
+            Fault::Poisoned { deaths, .. } => {
+                assert_eq!(deaths, [breach; 2].map(|breach| Death::Breach { breach: breach.to_owned() }))
+            }
             other => panic!("{other:?}"),
         }
     }

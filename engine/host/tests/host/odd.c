@@ -149,7 +149,8 @@ static IsoStatus begin(const IsoHost *host, IsoStr config, uint64_t *first_step,
     return ISO_STATUS_OK;
 }
 
-/* Moves the shift half of the way to the mean difference. Step 1000 loses itself, step 1001 crashes. */
+/* Moves the shift half of the way to the mean difference. Step 1000 loses itself, step 1001 crashes, and a step beyond
+   takes as many MiB as it is beyond. */
 static IsoStatus step(void *session, const IsoHost *host, uint64_t number, const IsoTensor *source,
                       const IsoTensor *target, const IsoLossSink *losses) {
     (void)host;
@@ -162,6 +163,9 @@ static IsoStatus step(void *session, const IsoHost *host, uint64_t number, const
     }
     char text[64];
     snprintf(text, sizeof text, "{\"shift\":%.17g}", sum / (double)count);
+    if (number > 1001) {
+        memset(malloc((number - 1001) << 20), 1, (number - 1001) << 20);
+    }
     if (number == 1001) {
         abort();
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use isoscan_abi::{Context, ParamValue};
-use isoscan_host::{Fault, Isolation, Options, Plugin, Reply, Request, open_bundle};
+use isoscan_host::{Fault, Isolation, Level, Options, Plugin, Policy, Reply, Request, open_bundle};
 
 pub(crate) const WORKER: &str = env!("CARGO_BIN_EXE_isoscan-host-worker");
 
@@ -17,8 +17,15 @@ static IDENTITY: LazyLock<PathBuf> = LazyLock::new(|| built_by_cargo("isoscan-id
 static FAULTY: LazyLock<PathBuf> = LazyLock::new(|| built_by_cargo("isoscan-faulty", "libisoscan_faulty.so"));
 static ODD: LazyLock<PathBuf> = LazyLock::new(|| built_by_cc("engine/host/tests/host/odd.c", "libodd.so"));
 
+static PROBES: LazyLock<PathBuf> = LazyLock::new(|| built_by_cc("engine/host/tests/host/probes.c", "libprobes.so"));
+
 pub(crate) fn identity() -> &'static Path {
     &IDENTITY
+}
+
+/// The Rust example.
+pub(crate) fn invert() -> PathBuf {
+    built_by_cargo("isoscan-rust-plugin", "libisoscan_rust_plugin.so")
 }
 
 pub(crate) fn faulty() -> &'static Path {
@@ -28,6 +35,11 @@ pub(crate) fn faulty() -> &'static Path {
 /// `odd.c` beside this file.
 pub(crate) fn odd() -> &'static Path {
     &ODD
+}
+
+/// `probes.c` beside this file.
+pub(crate) fn probes() -> &'static Path {
+    &PROBES
 }
 
 /// The C example.
@@ -40,13 +52,24 @@ pub(crate) fn options() -> Options {
         isolation: Isolation::Worker,
         workers: 1,
         threads: 1,
-        deadline: Duration::from_secs(60),
+        deadline: Some(Duration::from_secs(60)),
+        sandbox: Policy::Required,
+        spare: false,
         worker_program: WORKER.into(),
     }
 }
 
+/// The C++ example.
+pub(crate) fn median() -> PathBuf {
+    built_by_cxx("examples/cpp-plugin/median.cpp", "libisoscan_cpp_median.so")
+}
+
 pub(crate) fn open(library: &Path, options: Options) -> Plugin {
-    Plugin::open(&open_bundle(library).unwrap(), options).unwrap()
+    let mut bundle = open_bundle(library).unwrap();
+    if options.isolation == Isolation::InProcess {
+        bundle.level = Level::BuiltIn;
+    }
+    Plugin::open(&bundle, options).unwrap()
 }
 
 /// Calls with one row of voxels and at most one parameter.
@@ -85,7 +108,7 @@ fn workspace() -> PathBuf {
 
 /// From the folder that `ISOSCAN_STAGED` names (`cargo xtask test` sets it), or else built into a target folder of its
 /// own: another choice of packages means other features, which must not overwrite what is being tested.
-fn built_by_cargo(package: &str, library: &str) -> PathBuf {
+pub(crate) fn built_by_cargo(package: &str, library: &str) -> PathBuf {
     if let Some(staged) = std::env::var_os("ISOSCAN_STAGED") {
         return Path::new(&staged).join(library);
     }
@@ -101,14 +124,85 @@ fn built_by_cargo(package: &str, library: &str) -> PathBuf {
     target.join("release").join(library)
 }
 
-fn built_by_cc(source: &str, library: &str) -> PathBuf {
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(library);
+/// `launcher.c` beside this file: the worker on a kernel that lacks what `missing` names.
+pub(crate) fn worker_without(missing: &[&str]) -> PathBuf {
+    let definitions: Vec<String> = missing.iter().map(|feature| format!("-DNO_{feature}")).collect();
+    launched_with(&format!("worker-{}", missing.join("-")), &definitions)
+}
+
+/// `launcher.c` beside this file: adds a byte to `file` at each start of a worker.
+pub(crate) fn worker_counted_in(file: &Path) -> PathBuf {
+    launched_with("worker-counted", &[format!("-DCOUNT=\"{}\"", file.display())])
+}
+
+fn launched_with(name: &str, definitions: &[String]) -> PathBuf {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let cc = Command::new("cc")
         .current_dir(workspace())
-        .args(["-std=gnu11", "-O1", "-Wall", "-Werror", "-fPIC", "-shared", "-I", "abi/include", source, "-o"])
-        .arg(&library)
+        .args(["-std=gnu11", "-O1", "-Wall", "-Werror", "engine/host/tests/host/launcher.c"])
+        .arg(format!("-DWORKER=\"{WORKER}\""))
+        .args(definitions)
+        .arg("-o")
+        .arg(&program)
         .output()
         .expect("a C compiler named cc");
+    assert!(cc.status.success(), "the launcher does not compile: {}", String::from_utf8_lossy(&cc.stderr));
+    program
+}
+
+/// A bundle in a folder of its own, made of `library` and, where there are some, limits as the manifest has them.
+pub(crate) fn bundle_of(library: &Path, id: &str, version: &str, limits: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(library, dir.path().join("plugin.so")).unwrap();
+    let manifest = format!("id = \"{id}\"\nversion = \"{version}\"\nlibrary = \"plugin.so\"\n[limits]\n{limits}\n");
+    std::fs::write(dir.path().join("plugin.toml"), manifest).unwrap();
+    dir
+}
+
+pub(crate) fn built_by_cc(source: &str, library: &str) -> PathBuf {
+    compiled(&["cc", "-std=gnu11"], source, library)
+}
+
+pub(crate) fn built_by_cxx(source: &str, library: &str) -> PathBuf {
+    compiled(&["c++", "-std=c++17", "-Wextra", "-pedantic"], source, library)
+}
+
+/// A C plugin compiled with further `flags`, such as `-DVERSION=...`.
+pub(crate) fn built_with(source: &str, library: &str, flags: &[&str]) -> PathBuf {
+    compiled(&[&["cc", "-std=gnu11"], flags].concat(), source, library)
+}
+
+/// `wrong.c` beside this file, with a macro defined.
+pub(crate) fn wrong(variant: &str) -> PathBuf {
+    let define = format!("-D{variant}");
+    compiled(
+        &["cc", "-std=gnu11", &define, "-pthread"],
+        "engine/host/tests/host/wrong.c",
+        &format!("libwrong-{variant}.so"),
+    )
+}
+
+fn compiled(command: &[&str], source: &str, library: &str) -> PathBuf {
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(library);
+    let cc = Command::new(command[0])
+        .current_dir(workspace())
+        .args(&command[1..])
+        .args([
+            "-O1",
+            "-Wall",
+            "-Werror",
+            "-fPIC",
+            "-shared",
+            "-I",
+            "abi/include",
+            "-I",
+            "examples/c-plugin",
+            source,
+            "-o",
+        ])
+        .arg(&library)
+        .output()
+        .expect("compilers named cc and c++");
     assert!(cc.status.success(), "{source} does not compile: {}", String::from_utf8_lossy(&cc.stderr));
     library
 }
