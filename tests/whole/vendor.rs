@@ -78,6 +78,13 @@ fn a_bundle_is_packed_signed_trusted_installed_run_and_withdrawn() {
     let listed = succeed(&[&["plugins", "list"][..], &place].concat());
     assert!(listed.contains("c-clamp 1.0.0 (signed by Vendor)"), "{listed}");
 
+    fs::write(folder.path().join("plugins/c-clamp-1.0.0/extra"), "").unwrap();
+    let listed = succeed(&[&["plugins", "list"][..], &place].concat());
+    assert!(
+        listed.contains("refused    plugin c-clamp: extra is in its bundle but not in the manifest's [files] table")
+    );
+    fs::remove_file(folder.path().join("plugins/c-clamp-1.0.0/extra")).unwrap();
+
     let newer = packed(&clamp_source(folder.path(), "1.1.0", |text| text), folder.path(), "1.1.0");
     succeed(&["plugins", "sign", text(&newer), "--key", &at("vendor.key")]);
     succeed(&["plugins", "install", text(&newer), "--plugins", &plugins]);
@@ -88,6 +95,8 @@ fn a_bundle_is_packed_signed_trusted_installed_run_and_withdrawn() {
     assert_eq!(version_of("c-clamp", &at("b.nii.gz")), "1.1.0");
     assert_eq!(version_of("c-clamp@=1.0", &at("c.nii.gz")), "1.0.0");
     succeed(&[&["plugins", "rollback", "c-clamp"][..], &place].concat());
+    let listed = succeed(&[&["plugins", "list"][..], &place].concat());
+    assert!(listed.contains("withdrawn  plugin c-clamp 1.1.0: withdrawn: by the operator"), "{listed}");
     assert_eq!(version_of("c-clamp", &at("d.nii.gz")), "1.0.0");
     succeed(&[&["plugins", "rollback", "c-clamp", "--undo"][..], &place].concat());
     assert_eq!(version_of("c-clamp", &at("e.nii.gz")), "1.1.0");
@@ -102,4 +111,43 @@ fn an_unsigned_bundle_runs_only_with_leave() {
     assert!(told.contains("nobody signed it") || told.contains("not signed"), "{told}");
     assert!(!out.exists());
     succeed(&["translate", text(&bundle), &scan(), text(&out), "--allow-unsigned"]);
+}
+
+#[test]
+fn a_new_project_in_each_language_builds_and_passes_every_rule() {
+    let folder = TempDir::new().unwrap();
+    for (language, task) in [("c", "denoising"), ("cpp", "super-resolution"), ("rust", "harmonization")] {
+        let name = format!("org.demo.{language}");
+        succeed(&["plugins", "new", &name, "--lang", language, "--task", task, "--dir", text(folder.path())]);
+        let project = folder.path().join(&name);
+        if language == "rust" {
+            cargo_builds(&project, &format!("liborg_demo_{language}.so"));
+        } else {
+            for goal in [&["test"][..], &[]] {
+                let made = Command::new("make").args(goal).current_dir(&project).output().unwrap();
+                assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            }
+        }
+        let dist = project.join("dist");
+        succeed(&["plugins", "pack", text(&project.join("bundle")), "--out", text(&dist)]);
+        let report = folder.path().join("report.json");
+        let bundle = dist.join(format!("{name}-0.1.0"));
+        let told = succeed(&["plugins", "check", text(&bundle), "--json", text(&report)]);
+        assert!(told.contains(", 0 failed"), "{told}");
+        let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
+        assert!(report["cases"].as_array().unwrap().len() >= 30, "{report}");
+    }
+}
+
+/// Builds and tests a Rust project with the crates that this workspace is locked to, without fetching any.
+fn cargo_builds(project: &Path, library: &str) {
+    fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
+    let target = project.join("target");
+    for what in [["build", "--release"], ["test", "--release"]] {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(what).args(["--quiet", "--offline", "--target-dir"]).arg(&target).current_dir(project);
+        let done = cargo.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    fs::copy(target.join("release").join(library), project.join("bundle").join(library)).unwrap();
 }

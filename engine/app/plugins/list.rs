@@ -1,5 +1,7 @@
-use isoscan_host::{Record, open_bundle};
-use serde_json::json;
+use std::path::{Path, PathBuf};
+
+use isoscan_host::{Bundle, Error, Level, Named, Record, State, Trust, open_bundle};
+use serde::Serialize;
 
 use super::Where;
 use crate::{failure::Failure, progress::say};
@@ -18,33 +20,67 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.place.folders()?.is_empty() {
         return Err(Failure::new("no plugins folder beside the program").help("name one with --plugins DIR"));
     }
-    let shelf = args.place.shelf(1, 1)?;
     let trust = args.place.trust()?;
-    let records = shelf.records();
+    let rows: Vec<Row> = args.place.shelf(1, 1)?.records().into_iter().map(|record| row(record, &trust)).collect();
     if args.json {
-        let rows: Vec<_> = records.iter().map(row).collect();
         say(&serde_json::to_string_pretty(&rows).map_err(Failure::new)?);
-        return Ok(());
-    }
-    for record in &records {
-        say(&line(record, &trust));
+    } else {
+        rows.iter().for_each(|row| say(&line(row)));
     }
     Ok(())
 }
 
-fn row(record: &Record) -> serde_json::Value {
-    json!({"id": record.version.id, "version": record.version.version, "state": record.state.to_string(),
-        "manifest_sha256": record.version.manifest_sha256, "folder": record.folder, "refusal": record.rejection})
+#[derive(Serialize)]
+struct Row {
+    id: String,
+    version: String,
+    state: String,
+    trust: Option<String>,
+    summary: Option<String>,
+    manifest_sha256: String,
+    folder: PathBuf,
+    refusal: Option<String>,
 }
 
-fn line(record: &Record, trust: &isoscan_host::Trust) -> String {
-    if let Some(refusal) = &record.rejection {
-        return format!("{:10} {}", record.state, refusal);
+fn row(record: Record, trust: &Trust) -> Row {
+    let Record { version: Named { id, version, manifest_sha256 }, folder, state, rejection, .. } = record;
+    let mut row = Row {
+        id,
+        version,
+        state: state.to_string(),
+        trust: None,
+        summary: None,
+        manifest_sha256,
+        folder,
+        refusal: rejection,
+    };
+    match judged(&row.folder, trust) {
+        Ok((bundle, level)) => {
+            row.trust = Some(level.to_string());
+            row.summary = bundle.manifest.descriptor.map(|descriptor| descriptor.summary);
+        }
+        Err(error) if row.refusal.is_none() => {
+            row.state = State::Refused.to_string();
+            row.refusal = Some(format!("{error}; {} must act", error.party()));
+        }
+        Err(_) => {}
     }
-    let bundle = open_bundle(&record.folder);
-    let judged = bundle.as_ref().map_err(ToString::to_string).and_then(|b| trust.judge(b).map_err(|e| e.to_string()));
-    let trust = judged.map_or_else(|refusal| refusal, |level| level.to_string());
-    let summary =
-        bundle.ok().and_then(|b| b.manifest.descriptor).map(|d| format!("; {}", d.summary)).unwrap_or_default();
-    format!("{:10} {} {} ({trust}){summary}", record.state, record.version.id, record.version.version)
+    row
+}
+
+/// A bundle whose files are as its manifest says, and who vouches for it.
+pub(super) fn judged(folder: &Path, trust: &Trust) -> Result<(Bundle, Level), Error> {
+    let bundle = open_bundle(folder)?;
+    let level = trust.judge(&bundle)?;
+    Ok((bundle, level))
+}
+
+fn line(row: &Row) -> String {
+    let Row { id, version, state, trust, summary, refusal, .. } = row;
+    if let Some(refusal) = refusal {
+        let named = if refusal.starts_with("plugin ") { String::new() } else { format!("plugin {id} {version}: ") };
+        return format!("{state:10} {named}{refusal}");
+    }
+    let [trust, summary] = [trust, summary].map(|text| text.as_deref().unwrap_or_default());
+    format!("{state:10} {id} {version} ({trust}); {summary}")
 }

@@ -1,6 +1,6 @@
 use isoscan_host::{Named, Record, State, Store, Withdrawal};
 
-use super::Where;
+use super::{Where, list::judged};
 use crate::{failure::Failure, progress::say};
 
 #[derive(clap::Args)]
@@ -23,7 +23,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let records = shelf.records();
-    let could_serve = |record: &&Record| record.version.id == args.id && record.state == State::Seen;
+    let trust = args.place.trust()?;
+    let could_serve = |record: &&Record| {
+        record.version.id == args.id && record.state == State::Seen && judged(&record.folder, &trust).is_ok()
+    };
     let mut versions = records.iter().filter(could_serve).rev().map(|record| &record.version);
     let Some(newest) = versions.next() else {
         return Err(

@@ -282,11 +282,19 @@ impl fmt::Display for Party {
 
 /// Text of others as part of a message: one line, no control characters, not endless.
 pub(crate) fn line(text: &str) -> String {
-    const LONGEST: usize = 300;
+    line_of(text, 300)
+}
+
+/// [`line`] for what may be a few sentences.
+pub(crate) fn long_line(text: &str) -> String {
+    line_of(text, 4000)
+}
+
+fn line_of(text: &str, longest: usize) -> String {
     let joined = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    let mut short: String = joined.chars().take(LONGEST).map(shown).collect();
-    if joined.chars().nth(LONGEST).is_some() {
+    let mut short: String = joined.chars().take(longest).map(shown).collect();
+    if joined.chars().nth(longest).is_some() {
         short.push('…');
     }
     short

@@ -1,6 +1,9 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
-use crate::Party;
+use crate::{
+    Party,
+    error::{line, long_line},
+};
 
 /// Which plugin a [`Fault`] speaks of, and on what work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub struct Origin {
 #[non_exhaustive]
 pub enum Fault {
     /// The plugin was not taken into service.
-    #[error("{origin}: refused when {step}: {reason}; {party} must act")]
+    #[error("{origin}: refused when {step}: {}; {party} must act", long_line(reason))]
     Rejected {
         /// Which plugin.
         origin: Box<Origin>,
@@ -30,7 +33,7 @@ pub enum Fault {
         reason: String,
     },
     /// The plugin returned an error.
-    #[error("{origin}: {message} (status {code})")]
+    #[error("{origin}: {} (status {code})", long_line(message))]
     Plugin {
         /// Which plugin and job.
         origin: Box<Origin>,
@@ -40,7 +43,7 @@ pub enum Fault {
         message: String,
     },
     /// The plugin panicked and its safe side caught it.
-    #[error("{origin}: {message}")]
+    #[error("{origin}: {}", long_line(message))]
     Panicked {
         /// Which plugin and job.
         origin: Box<Origin>,
@@ -112,7 +115,7 @@ pub enum Fault {
         origin: Box<Origin>,
     },
     /// The request does not fit the plugin's declaration or the limits of a call.
-    #[error("{origin}: {reason}")]
+    #[error("{origin}: {}", long_line(reason))]
     Request {
         /// Which plugin and job.
         origin: Box<Origin>,
@@ -262,12 +265,12 @@ impl Step {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "plugin {}", self.plugin)?;
+        write!(f, "plugin {}", line(&self.plugin))?;
         if !self.version.is_empty() {
             write!(f, " {}", self.version)?;
         }
         if !self.job.is_empty() {
-            write!(f, ", job {}", self.job)?;
+            write!(f, ", job {}", line(&self.job))?;
         }
         Ok(())
     }
@@ -318,5 +321,5 @@ fn told(deaths: &[Death]) -> String {
 }
 
 fn last_line(last_words: &[String]) -> String {
-    last_words.last().map(|line| format!("; last line: {line}")).unwrap_or_default()
+    last_words.last().map(|words| format!("; last line: {}", line(words))).unwrap_or_default()
 }

@@ -15,9 +15,6 @@ use crate::{
     trust::{key_id, public_key},
 };
 
-/// Length of a secret key without its base64 form.
-const SECRET_KEY_BYTES: usize = 158;
-
 /// A file of trusted keys: a table `[[key]]` each.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,11 +129,9 @@ pub fn sign_bundle(dir: &Path, secret: &Path, password: Option<String>) -> Resul
 fn secret_key(path: &Path, password: Option<String>) -> Result<SecretKey, Error> {
     let text = fs::read_to_string(path).map_err(|cause| Error::Read { path: path.into(), cause })?;
     let wrong = |message: String| Error::Key { path: path.into(), message };
-    if let Some(key) = unprotected(&text) {
-        return key.map_err(|e| wrong(e.to_string()));
-    }
     let boxed = SecretKeyBox::from_string(&text).map_err(|e| wrong(e.to_string()))?;
-    match (boxed.clone().into_unencrypted_secret_key(), password) {
+    let plain = boxed.clone().into_unencrypted_secret_key();
+    match (plain.or_else(|e| without_checksum(&text).ok_or(e)), password) {
         (Ok(key), _) => Ok(key),
         (Err(_), Some(password)) => boxed.into_secret_key(Some(password)).map_err(|e| wrong(e.to_string())),
         (Err(e), None) if e.to_string().contains("encrypted") => Err(wrong("the key needs its password".to_owned())),
@@ -144,16 +139,13 @@ fn secret_key(path: &Path, password: Option<String>) -> Result<SecretKey, Error>
     }
 }
 
-/// The key of a file without password. `minisign -G -W` leaves its checksum at zero, which [`SecretKeyBox`] refuses.
-///
-/// ```text
-/// 0     2          4          6      38          46          54       62       126        158
-/// | alg | key der. | checksum | salt | ops limit | mem limit | key id | key ... | checksum |
-/// ```
-fn unprotected(text: &str) -> Option<Result<SecretKey, minisign::PError>> {
-    let line = text.lines().rfind(|line| !line.trim().is_empty())?;
-    let bytes = BASE64_STANDARD.decode(line.trim()).ok()?;
-    (bytes.len() == SECRET_KEY_BYTES && bytes[2..4] == [0, 0]).then(|| SecretKey::from_bytes(&bytes))
+/// A secret key of `minisign -G -W`, which leaves the checksum of a key without a password zero.
+fn without_checksum(text: &str) -> Option<SecretKey> {
+    const CHECKSUM_BYTES: usize = 32;
+    let bytes = BASE64_STANDARD.decode(text.lines().nth(1)?.trim()).ok()?;
+    let key = SecretKey::from_bytes(&bytes).ok()?;
+    let (_, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
+    (!key.is_encrypted() && checksum.iter().all(|&byte| byte == 0)).then_some(key)
 }
 
 /// What a key must be beside those before it.

@@ -14,7 +14,7 @@ use isoscan_abi::{Context, Descriptor, ParamValue};
 use serde::Serialize;
 
 use crate::{
-    Bundle, Death, Fault, Level, Origin, Party, Step, TensorBuf, TrainConfig, TrainSession, descriptor,
+    Bundle, Death, Fault, Integrity, Level, Origin, Party, Step, TensorBuf, TrainConfig, TrainSession, descriptor,
     hand::{self, Hand},
     instance::Order,
     job::PinnedJob,
@@ -197,7 +197,7 @@ impl Plugin {
             return Err(Fault::Rejected { origin, step, party: Party::Operator, reason: reason.to_owned() });
         }
         let reach = Reach::of(&bundle, &options, &origin)?;
-        let hand = Hand::start(&bundle, &options, &reach, &origin)?;
+        let hand = Hand::start(&bundle, &options, &reach, &origin).map_err(|fault| blamed(fault, &bundle))?;
         let descriptor = descriptor::parse(hand.descriptor())
             .and_then(|descriptor| agree(&bundle, &descriptor).map(|()| descriptor))
             .map_err(|reason| refused(&origin, Step::Describe, reason))?;
@@ -439,6 +439,20 @@ impl Plugin {
         let reason =
             format!("expected {required} to {} inputs ({}), found {}", declared.len(), names.join(", "), inputs.len());
         Err(Fault::Request { origin: origin.boxed(), reason })
+    }
+}
+
+/// A library that has the hash its author listed was not cut short on its way here.
+fn blamed(fault: Fault, bundle: &Bundle) -> Fault {
+    const OF_THE_MACHINE: [&str; 3] =
+        ["cannot open shared object file", "not found (required by", "failed to map segment"];
+    match fault {
+        Fault::Rejected { origin, step: Step::Open, party: Party::Operator, reason }
+            if bundle.integrity == Integrity::Hashed && !OF_THE_MACHINE.iter().any(|words| reason.contains(words)) =>
+        {
+            Fault::Rejected { origin, step: Step::Open, party: Party::PluginAuthor, reason }
+        }
+        other => other,
     }
 }
 

@@ -19,7 +19,8 @@ use crate::{Event, shelf::Inner};
 
 /// Events so close together are one.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// Files written into a subfolder before it is watched give no event: what was looked at is looked at once more.
+/// Files written into a folder before it is watched give no event: after an event there is another look this much later,
+/// and others, each after four times as long, until the periodic scan comes sooner.
 const ONCE_MORE: Duration = Duration::from_millis(250);
 
 /// A thread that reconciles a shelf. Dropped, it ends.
@@ -81,6 +82,7 @@ fn watch(shelf: &Weak<Inner>, mut eyes: Eyes, folders: &[PathBuf], rescan: Durat
     let mut scan = Instant::now() + rescan;
     // What changed between the first look and the start of watching.
     let mut early = Some(Instant::now());
+    let mut again = None;
     loop {
         let next = early.map_or(scan, |early: Instant| early.min(scan));
         let is_event = match inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
@@ -100,8 +102,8 @@ fn watch(shelf: &Weak<Inner>, mut eyes: Eyes, folders: &[PathBuf], rescan: Durat
         if now >= scan {
             scan = now + rescan;
         }
-        let once_more = is_event.then(|| now + ONCE_MORE);
-        early = wished.into_iter().chain(once_more).min();
+        again = if is_event { Some(ONCE_MORE) } else { again.map(|wait| 4 * wait).filter(|&wait| wait < rescan) };
+        early = wished.into_iter().chain(again.map(|wait: Duration| now + wait)).min();
     }
 }
 

@@ -479,6 +479,9 @@ fn died_loading(fault: Fault) -> Fault {
         Fault::Deadline { origin, limit } => {
             (origin, format!("its process did not finish loading within {} s", limit.as_secs_f64()), false)
         }
+        Fault::Protocol { origin, breach } => {
+            (origin, format!("its process broke the protocol while loading: {breach}"), false)
+        }
         other => return other,
     };
     // The linker meets the missing end of a library that was cut short as a bus error.

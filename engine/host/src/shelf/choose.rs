@@ -48,7 +48,8 @@ impl Inner {
         self.look(&mut table);
         let is_known = table.places.heads().any(|head| head.named.id == id && requirement.matches(&head.version));
         if !is_known && self.slots_of(id).is_empty() {
-            return Err(self.unknown(&table, id, requirement));
+            self.doubt(&mut table);
+            return Err(unreadable(&table, id).unwrap_or_else(|| self.unknown(&table, id, requirement)));
         }
         let slot = self.slot(id, requirement);
         let refusal = if slot.current().is_none() { self.choose(&mut table, &slot) } else { None };
@@ -278,6 +279,18 @@ fn choices(table: &Table, slot: &Slot) -> Vec<Choice> {
     }
     ranked.sort_by(|(a, _), (b, _)| b.cmp(a));
     ranked.into_iter().map(|(_, choice)| choice).collect()
+}
+
+/// The refusal of a folder `id-version` whose manifest cannot be read.
+fn unreadable(table: &Table, id: &str) -> Option<Fault> {
+    let is_of_it = |folder: &Path| {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix(id).is_some_and(|rest| rest.starts_with('-'))
+    };
+    table.places.by_path.iter().find_map(|(folder, place)| match &place.finding {
+        Finding::Waiting(waiting) if place.head.is_none() && is_of_it(folder) => Some(waiting.fault.clone()),
+        _ => None,
+    })
 }
 
 /// What met a version before it serves is a refusal of it, unless it is not its doing.

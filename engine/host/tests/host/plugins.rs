@@ -2,9 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{LazyLock, atomic::AtomicBool},
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -153,9 +157,9 @@ fn launched_with(name: &str, definitions: &[String]) -> PathBuf {
 /// A bundle in a folder of its own, made of `library` and, where there are some, limits as the manifest has them.
 pub(crate) fn bundle_of(library: &Path, id: &str, version: &str, limits: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::copy(library, dir.path().join("plugin.so")).unwrap();
+    fs::copy(library, dir.path().join("plugin.so")).unwrap();
     let manifest = format!("id = \"{id}\"\nversion = \"{version}\"\nlibrary = \"plugin.so\"\n[limits]\n{limits}\n");
-    std::fs::write(dir.path().join("plugin.toml"), manifest).unwrap();
+    fs::write(dir.path().join("plugin.toml"), manifest).unwrap();
     dir
 }
 
@@ -183,7 +187,11 @@ pub(crate) fn wrong(variant: &str) -> PathBuf {
 }
 
 fn compiled(command: &[&str], source: &str, library: &str) -> PathBuf {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(library);
+    // Other tests may be reading the library of that name.
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let unfinished = library.with_extension(format!("{}-{number}", std::process::id()));
     let cc = Command::new(command[0])
         .current_dir(workspace())
         .args(&command[1..])
@@ -200,9 +208,10 @@ fn compiled(command: &[&str], source: &str, library: &str) -> PathBuf {
             source,
             "-o",
         ])
-        .arg(&library)
+        .arg(&unfinished)
         .output()
         .expect("compilers named cc and c++");
     assert!(cc.status.success(), "{source} does not compile: {}", String::from_utf8_lossy(&cc.stderr));
+    fs::rename(unfinished, &library).unwrap();
     library
 }
