@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use isoscan_host::Step;
 use isoscan_imaging as imaging;
 use isoscan_radiomics as radiomics;
 use rhai::{Dynamic, EvalAltResult, Position};
@@ -118,6 +119,7 @@ impl Error {
             Self::UnknownPlugin { .. } => "see `isoscan plugins list`, or name a folder of bundles with --plugins",
             Self::Memory { .. } => "hold fewer images at once, lower --jobs, or raise --memory",
             Self::Pipeline(error) => return translation_help(error),
+            Self::Bundle(error) => return refusal_help(error.step()),
             Self::Io(error) => return file_help(error),
             Self::Imaging(imaging::Error::GeometryMismatch { .. })
             | Self::Radiomics(radiomics::Error::GeometryMismatch { .. }) => {
@@ -153,7 +155,21 @@ fn translation_help(error: &isoscan_pipeline::Error) -> Option<&'static str> {
         Error::Inputs { .. } => {
             "give further images by name: `translate(plugin, #{}, #{ reference: image })`, or --input NAME=PATH"
         }
+        Error::Fault(isoscan_host::Fault::Rejected { step, .. }) => return refusal_help(*step),
         Error::Fault(_) => "the plugin failed, not the script: catch it with try { } catch, or report it to its author",
+        _ => return None,
+    })
+}
+
+fn refusal_help(step: Step) -> Option<&'static str> {
+    Some(match step {
+        Step::Trust => "trust its key with `isoscan plugins keys add`, or run it unsigned with --allow-unsigned",
+        Step::Sandbox => "signed and built-in plugins run with what the kernel has under --sandbox best-effort",
+        Step::Read | Step::Stage => "`isoscan plugins verify BUNDLE` tells everything that is wrong with its files",
+        Step::Serve => "let withdrawn versions serve again with `isoscan plugins rollback ID --undo`",
+        Step::Open | Step::Entry | Step::Layout | Step::Describe | Step::Create | Step::Test => {
+            "`isoscan plugins check BUNDLE` tells its author what to correct"
+        }
         _ => return None,
     })
 }
