@@ -1,14 +1,14 @@
 //! `isoscan plugins keys`, and what the operator trusts.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use isoscan_host::{Trust, TrustedKey, add_key, generate_key, read_keys, read_public_key, remove_key};
 
-use super::{place::built_in, sign::password};
+use super::{
+    place::{built_in, user_folder},
+    sign::password,
+};
 use crate::{failure::Failure, progress::say};
 
 #[derive(clap::Args)]
@@ -100,9 +100,7 @@ fn keys_file(file: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 fn default_file() -> Option<PathBuf> {
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
-    Some(folder.join("isoscan/keys.toml"))
+    Some(user_folder("XDG_CONFIG_HOME", ".config")?.join("keys.toml"))
 }
 
 fn line(key: &TrustedKey) -> String {

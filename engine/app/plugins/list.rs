@@ -1,9 +1,9 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use isoscan_host::{Bundle, Error, Level, Named, Record, State, Trust, open_bundle};
+use isoscan_host::{Named, Record, State, Trust};
 use serde::Serialize;
 
-use super::Where;
+use super::{Where, place::judged};
 use crate::{failure::Failure, progress::say};
 
 #[derive(clap::Args)]
@@ -55,8 +55,8 @@ fn row(record: Record, trust: &Trust) -> Row {
         refusal: rejection,
     };
     match judged(&row.folder, trust) {
-        Ok((bundle, level)) => {
-            row.trust = Some(level.to_string());
+        Ok(bundle) => {
+            row.trust = Some(bundle.level.to_string());
             row.summary = bundle.manifest.descriptor.map(|descriptor| descriptor.summary);
         }
         Err(error) if row.refusal.is_none() => {
@@ -66,13 +66,6 @@ fn row(record: Record, trust: &Trust) -> Row {
         Err(_) => {}
     }
     row
-}
-
-/// A bundle whose files are as its manifest says, and who vouches for it.
-pub(super) fn judged(folder: &Path, trust: &Trust) -> Result<(Bundle, Level), Error> {
-    let bundle = open_bundle(folder)?;
-    let level = trust.judge(&bundle)?;
-    Ok((bundle, level))
 }
 
 fn line(row: &Row) -> String {

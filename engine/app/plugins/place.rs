@@ -8,7 +8,8 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use isoscan_host::{
-    Event, Isolation, Options, Plugin, Policy, Shelf, ShelfOptions, Staged, Store, Trust, open_bundle, test_golden,
+    Bundle, Error, Event, Isolation, Options, Plugin, Policy, Shelf, ShelfOptions, Staged, Store, Trust, open_bundle,
+    test_golden,
 };
 
 use super::keys;
@@ -116,8 +117,7 @@ impl Where {
             let pin = isoscan_script::pin(&shelf, id, requirement)?;
             return Ok(Opened { plugin: pin.plugin().clone(), _staged: None });
         }
-        let mut bundle = open_bundle(path)?;
-        bundle.level = self.trust()?.judge(&bundle)?;
+        let bundle = judged(path, &self.trust()?)?;
         let options = self.options(1, threads)?;
         if path.is_file() {
             return Ok(Opened { plugin: told(Plugin::open(&bundle, options)?), _staged: None });
@@ -129,11 +129,7 @@ impl Where {
     }
 
     pub(crate) fn store(&self) -> Result<PathBuf, Failure> {
-        let below = |variable: &str, rest: &str| {
-            let folder = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-            folder.map(|folder| folder.join(rest))
-        };
-        let user = || below("XDG_STATE_HOME", "isoscan").or_else(|| below("HOME", ".local/state/isoscan"));
+        let user = || user_folder("XDG_STATE_HOME", ".local/state");
         self.store.clone().or_else(user).ok_or_else(|| {
             Failure::new("no folder for staged plugins: neither XDG_STATE_HOME nor HOME is set")
                 .help("name one with --store DIR")
@@ -155,6 +151,20 @@ pub(crate) fn strict_options(deadline_s: Option<f64>) -> Result<Options, Failure
         spare: false,
         worker_program: program()?,
     })
+}
+
+/// The bundle or library at `path`, its files as its manifest says, and who vouches for it.
+pub(super) fn judged(path: &Path, trust: &Trust) -> Result<Bundle, Error> {
+    let mut bundle = open_bundle(path)?;
+    bundle.level = trust.judge(&bundle)?;
+    Ok(bundle)
+}
+
+/// The program's own folder among the user's: below what `variable` names, or below `otherwise` in the home folder.
+pub(super) fn user_folder(variable: &str, otherwise: &str) -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = absolute(variable).or_else(|| Some(absolute("HOME")?.join(otherwise)))?;
+    Some(folder.join("isoscan"))
 }
 
 /// Folder of the plugins that come with the program.

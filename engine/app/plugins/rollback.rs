@@ -1,6 +1,6 @@
 use isoscan_host::{Named, Record, State, Store, Withdrawal};
 
-use super::{Where, list::judged};
+use super::{Where, place::judged};
 use crate::{failure::Failure, progress::say};
 
 #[derive(clap::Args)]

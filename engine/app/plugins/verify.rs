@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use isoscan_host::{open_bundle, problems};
+use isoscan_host::problems;
 
-use super::keys;
+use super::{keys, place::judged};
 use crate::{failure::Failure, progress::say};
 
 #[derive(clap::Args)]
@@ -26,9 +26,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let what = if count == 1 { "1 thing is wrong".to_owned() } else { format!("{count} things are wrong") };
         return Err(Failure::new(format!("{what} with {}", args.bundle.display())));
     }
-    let bundle = open_bundle(&args.bundle)?;
-    let level = keys::trust(args.keys.as_deref(), false)?.judge(&bundle)?;
+    let bundle = judged(&args.bundle, &keys::trust(args.keys.as_deref(), false)?)?;
     let files = bundle.manifest.files.as_ref().map_or(0, std::collections::BTreeMap::len);
-    say(&format!("{} {}: {level}, {files} files as its manifest says", bundle.id, bundle.version));
+    say(&format!("{} {}: {}, {files} files as its manifest says", bundle.id, bundle.version, bundle.level));
     Ok(())
 }
