@@ -22,10 +22,23 @@ fn ct_to_one_millimetre(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("resample_512x512x200_to_1mm");
     group.sample_size(10);
     group.bench_function("copy_of_the_source", |b| b.iter(|| black_box(source.clone())));
-    for (name, interpolation) in
-        [("nearest", Interpolation::Nearest), ("linear", Interpolation::Linear), ("bspline", Interpolation::BSpline)]
-    {
+    for (name, interpolation) in [
+        ("nearest", Interpolation::Nearest),
+        ("linear", Interpolation::Linear),
+        ("bspline", Interpolation::BSpline),
+        ("lanczos3", Interpolation::Lanczos3),
+    ] {
         group.bench_function(name, |b| b.iter(|| resample(black_box(&source), &target, interpolation, -1000.0)));
+    }
+    let (c, s) = (0.1f64.cos(), 0.1f64.sin());
+    let turned = [[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]];
+    let turned = Geometry::new(target.size(), [1.0; 3], [20.0, -20.0, 0.0], turned).expect("a valid grid");
+    for (name, interpolation) in [
+        ("turned_nearest", Interpolation::Nearest),
+        ("turned_linear", Interpolation::Linear),
+        ("turned_bspline", Interpolation::BSpline),
+    ] {
+        group.bench_function(name, |b| b.iter(|| resample(black_box(&source), &turned, interpolation, -1000.0)));
     }
     group.finish();
 }

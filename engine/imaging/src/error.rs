@@ -66,6 +66,28 @@ pub enum Error {
         /// The one value found.
         value: f32,
     },
+    /// No voxel of the region is above 0, so none has a logarithm.
+    #[error("no voxel to fit to is above 0 among {voxels}")]
+    NoPositiveIntensity {
+        /// Number of voxels looked at.
+        voxels: usize,
+    },
+    /// Two volumes that are to be registered hardly meet.
+    #[error("volumes overlap too little: expected at least {expected:.3} of the smaller one, found {found:.3}")]
+    TooLittleOverlap {
+        /// Share of the smaller volume or mask that must lie in the other.
+        expected: f64,
+        /// Share that does.
+        found: f64,
+    },
+    /// The scan holds nothing that could be a brain.
+    #[error("no brain found: expected 50 to 2500 ml with dark in front of half of its surface, found {volume_ml:.0} ml and {:.0} %", edge * 100.0)]
+    NoBrain {
+        /// Volume that the surface ended around, ml.
+        volume_ml: f64,
+        /// Share of the surface with dark within 8 mm in front of it.
+        edge: f64,
+    },
     /// A patch's values do not fill its voxels.
     #[error("patch {index} has {expected} voxels, its values are {found}")]
     PatchLength {

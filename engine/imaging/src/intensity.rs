@@ -1,6 +1,11 @@
+mod curve;
+
 use ndarray::Array3;
 use rayon::prelude::*;
 
+pub use self::curve::IntensityCurve;
+use crate::histogram::Region;
+use crate::white_stripe::{TissueMode, stripe, tissue_mode};
 use crate::{Error, Mask, Unit, Volume};
 
 /// How [`normalize`] finds the scale. Statistics are over the finite voxels of the region.
@@ -21,6 +26,26 @@ pub enum Normalization {
     },
     /// `(x - min) / (max - min)`.
     MinMax,
+    /// `(x - median) / (1.4826 · MAD)`, MAD the median of `|x - median|`; 1.4826 (`1 / Φ⁻¹(3/4)`) makes it the standard
+    /// deviation for normally distributed intensities. When half of the region has one value the MAD is 0: no scale.
+    RobustZScore,
+    /// `(x - mean) / sd` of the white stripe, the voxels around the mode of one tissue. Without a mask the region is the
+    /// voxels above 0: a volume whose background is 0, such as a stripped brain. R. T. Shinohara et al., NeuroImage:
+    /// Clinical 6 (2014) 9-19.
+    ///
+    /// With `q` the share of the region below the mode, the stripe is the voxels strictly between the quantiles
+    /// `q - width` and `q + width` (cut at 0 and 1).
+    WhiteStripe {
+        /// Which mode; the white matter of a T1 is the last.
+        mode: TissueMode,
+        /// Half width as a share of the region, above 0 and at most 0.5; 0.05 in the source.
+        width: f64,
+    },
+    /// `x / mode`: the mode of one tissue becomes 1. The region is as for [`WhiteStripe`](Self::WhiteStripe).
+    TissueMode {
+        /// Which mode.
+        mode: TissueMode,
+    },
 }
 
 /// A linear change of intensity and its inverse: `prepared = (x - offset) / scale`, `x = prepared · scale + offset`.
@@ -75,16 +100,16 @@ impl IntensityScale {
 ///
 /// # Errors
 /// [`Error::GeometryMismatch`] when the mask lies on another grid, [`Error::EmptyMask`], [`Error::InvalidArgument`] for
-/// percentiles out of order or range, [`Error::FlatIntensities`] when the region has no spread (NaN when it has no
+/// percentiles or a width out of range, [`Error::FlatIntensities`] when the region has no spread (NaN when it has no
 /// finite voxel).
 pub fn normalize(
     volume: &Volume,
     mask: Option<&Mask>,
     normalization: Normalization,
 ) -> Result<(Volume, IntensityScale), Error> {
-    let values = finite_values(volume, mask)?;
+    let region = Region::new(volume, mask)?;
     let (offset, scale) = match normalization {
-        Normalization::ZScore => mean_and_deviation(&values),
+        Normalization::ZScore => region.mean_and_deviation(),
         Normalization::Percentile { low, high } => {
             if !(0.0 <= low && low < high && high <= 100.0) {
                 return Err(Error::InvalidArgument {
@@ -93,14 +118,29 @@ pub fn normalize(
                     found: format!("{low} and {high}"),
                 });
             }
-            let [low, high] = percentiles(values, [low, high]);
-            (low, high - low)
+            let values = region.percentiles(&[low, high], |x| x);
+            (values[0], values[1] - values[0])
         }
         Normalization::MinMax => {
-            let low = values.iter().copied().fold(f32::INFINITY, f32::min);
-            let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            (f64::from(low), f64::from(high) - f64::from(low))
+            let summary = region.summary();
+            (f64::from(summary.min), f64::from(summary.max) - f64::from(summary.min))
         }
+        Normalization::RobustZScore => {
+            let median = region.percentiles(&[50.0], |x| x)[0];
+            let deviation = region.percentiles(&[50.0], |x| (f64::from(x) - median).abs() as f32)[0];
+            (median, 1.482_602_218_505_602 * deviation)
+        }
+        Normalization::WhiteStripe { mode, width } => {
+            if !(0.0 < width && width <= 0.5) {
+                return Err(Error::InvalidArgument {
+                    name: "white stripe width",
+                    expected: "above 0 and at most 0.5",
+                    found: width.to_string(),
+                });
+            }
+            stripe(&tissue(region, mask), mode, width)
+        }
+        Normalization::TissueMode { mode } => (0.0, tissue_mode(&tissue(region, mask), mode)),
     };
     let scale = IntensityScale::new(scale, offset).map_err(|_| Error::FlatIntensities { value: offset as f32 })?;
     Ok((scale.apply(volume), scale))
@@ -158,7 +198,7 @@ pub(crate) fn finite_values(volume: &Volume, mask: Option<&Mask>) -> Result<Vec<
     Ok(volume.as_slice().iter().zip(&inside).filter(|(v, inside)| **inside && v.is_finite()).map(|(v, _)| *v).collect())
 }
 
-fn each(volume: &Volume, change: impl Fn(f32) -> f32 + Sync) -> Volume {
+pub(crate) fn each(volume: &Volume, change: impl Fn(f32) -> f32 + Sync) -> Volume {
     let source = volume.as_slice();
     let mut voxels = vec![0.0; source.len()];
     // The piece size only spreads the work: every voxel is on its own.
@@ -169,26 +209,9 @@ fn each(volume: &Volume, change: impl Fn(f32) -> f32 + Sync) -> Volume {
     volume.with_voxels(voxels).expect("the shape did not change")
 }
 
-fn mean_and_deviation(values: &[f32]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
-    let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
-    // A constant region must count as flat even when its mean is not an f32.
-    let flat = values.iter().all(|v| *v == values[0]);
-    (mean, if flat { 0.0 } else { variance.sqrt() })
-}
-
-fn percentiles(mut values: Vec<f32>, percents: [f64; 2]) -> [f64; 2] {
-    percents.map(|percent| {
-        if values.is_empty() {
-            return f64::NAN;
-        }
-        let rank = percent / 100.0 * (values.len() - 1) as f64;
-        let (below, part) = (rank.floor() as usize, rank.fract());
-        let (_, &mut low, above) = values.select_nth_unstable_by(below, f32::total_cmp);
-        let high = above.iter().copied().min_by(f32::total_cmp).unwrap_or(low);
-        f64::from(low) + part * (f64::from(high) - f64::from(low))
-    })
+/// What counts as tissue: the mask, else what is above 0.
+fn tissue<'a>(region: Region<'a>, mask: Option<&Mask>) -> Region<'a> {
+    if mask.is_some() { region } else { region.above(0.0) }
 }
 
 #[cfg(test)]
@@ -233,6 +256,10 @@ mod tests {
             let found = normalize(&source, None, Normalization::Percentile { low, high });
             assert!(matches!(found, Err(Error::InvalidArgument { .. })));
         }
+        for width in [0.0, 0.6, f64::NAN] {
+            let found = normalize(&source, None, Normalization::WhiteStripe { mode: TissueMode::First, width });
+            assert!(matches!(found, Err(Error::InvalidArgument { .. })), "{width}");
+        }
     }
 
     #[test]
@@ -275,9 +302,13 @@ mod tests {
     #[test]
     fn a_region_without_spread_is_refused() {
         let region = |inside: bool| Mask::new(Array3::from_elem((1, 1, 3), inside), row(&[0.0; 3]).geometry().clone());
-        for normalization in
-            [Normalization::ZScore, Normalization::MinMax, Normalization::Percentile { low: 1.0, high: 99.0 }]
-        {
+        for normalization in [
+            Normalization::ZScore,
+            Normalization::MinMax,
+            Normalization::Percentile { low: 1.0, high: 99.0 },
+            Normalization::RobustZScore,
+            Normalization::WhiteStripe { mode: TissueMode::Last, width: 0.05 },
+        ] {
             let flat = normalize(&row(&[0.1; 3]), None, normalization);
             assert!(matches!(flat, Err(Error::FlatIntensities { value }) if (value - 0.1).abs() < 1e-6), "{flat:?}");
             let none = normalize(&row(&[f32::NAN; 3]), Some(&region(true).unwrap()), normalization);

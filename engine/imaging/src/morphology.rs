@@ -1,7 +1,11 @@
+mod grey;
+
 use ndarray::Array3;
 use rayon::prelude::*;
 
 use crate::{Error, Geometry, Mask};
+
+pub use grey::{grey_close, grey_dilate, grey_erode, grey_open};
 
 /// All voxels whose centre lies within `radius_mm` of the centre of a voxel of the region, distances in patient space
 /// (so sheared axes count as they are).
@@ -21,16 +25,25 @@ pub fn erode(mask: &Mask, radius_mm: f64) -> Result<Mask, Error> {
     grown(mask, false, radius_mm)
 }
 
+/// [`erode`], then [`dilate`]: the parts of the region that a ball of `radius_mm` fits into.
+///
+/// # Errors
+/// As [`dilate`].
+pub fn open(mask: &Mask, radius_mm: f64) -> Result<Mask, Error> {
+    dilate(&erode(mask, radius_mm)?, radius_mm)
+}
+
+/// [`dilate`], then [`erode`]: the region with the gaps filled that a ball of `radius_mm` does not fit into.
+///
+/// # Errors
+/// As [`dilate`].
+pub fn close(mask: &Mask, radius_mm: f64) -> Result<Mask, Error> {
+    erode(&dilate(mask, radius_mm)?, radius_mm)
+}
+
 /// Grows the voxels that equal `value`.
 fn grown(mask: &Mask, value: bool, radius_mm: f64) -> Result<Mask, Error> {
-    if !(radius_mm.is_finite() && radius_mm >= 0.0) {
-        return Err(Error::InvalidArgument {
-            name: "radius",
-            expected: "a finite number of mm, at least 0",
-            found: radius_mm.to_string(),
-        });
-    }
-    let chords = ball(mask.geometry(), radius_mm);
+    let chords = ball(mask.geometry(), radius_mm)?;
     let [nx, ny, nz] = mask.geometry().size();
     let runs: Vec<Vec<[usize; 2]>> =
         mask.inside().rows().into_iter().map(|line| runs(line.iter().map(|&v| v == value))).collect();
@@ -74,7 +87,14 @@ struct Chord {
 }
 
 /// The steps `d` with `|matrix · d| <= radius`, no further than the grid reaches.
-fn ball(geometry: &Geometry, radius_mm: f64) -> Vec<Chord> {
+fn ball(geometry: &Geometry, radius_mm: f64) -> Result<Vec<Chord>, Error> {
+    if !(radius_mm.is_finite() && radius_mm >= 0.0) {
+        return Err(Error::InvalidArgument {
+            name: "radius",
+            expected: "a finite number of mm, at least 0",
+            found: radius_mm.to_string(),
+        });
+    }
     let matrix = geometry.world_from_voxel().matrix;
     let column = |a: usize| [matrix[0][a], matrix[1][a], matrix[2][a]];
     let dot = |p: [f64; 3], q: [f64; 3]| p[0] * q[0] + p[1] * q[1] + p[2] * q[2];
@@ -105,7 +125,7 @@ fn ball(geometry: &Geometry, radius_mm: f64) -> Vec<Chord> {
             }
         }
     }
-    chords
+    Ok(chords)
 }
 
 /// The stretches `[begin, end)` of true values.
@@ -165,6 +185,18 @@ mod tests {
         assert_eq!(erode(&full, 3.0).unwrap(), full);
         let half = mask(grid(), |[i, _, _]| i < 6);
         assert_eq!(erode(&half, 2.0).unwrap(), mask(grid(), |[i, _, _]| i < 4));
+    }
+
+    #[test]
+    fn opening_removes_a_thin_bridge_and_closing_a_thin_gap() {
+        let grid = || Geometry::axis_aligned([14, 8, 8], [1.0; 3]).unwrap();
+        let block = |i: usize| (1..=5).contains(&i) || (8..=12).contains(&i);
+        let apart = mask(grid(), |[i, j, k]| block(i) && (1..=6).contains(&j) && (1..=6).contains(&k));
+        let bridged =
+            mask(grid(), |v| apart.inside()[[v[2], v[1], v[0]]] || v[1..] == [4, 4] && (6..=7).contains(&v[0]));
+        assert_eq!(open(&bridged, 1.5).unwrap(), open(&apart, 1.5).unwrap());
+        let closed = close(&apart, 1.5).unwrap();
+        assert!(closed.inside()[[4, 4, 6]] && closed.inside()[[4, 4, 7]]);
     }
 
     #[test]

@@ -101,6 +101,11 @@ pub fn reorient(volume: &Volume, orientation: Orientation) -> Volume {
     turn.on(volume, voxels, turn.geometry(volume.geometry()))
 }
 
+/// The grid that [`reorient`] brings a volume on this grid to.
+pub fn reoriented(geometry: &Geometry, orientation: Orientation) -> Geometry {
+    Turn::between(Orientation::of(geometry), orientation).geometry(geometry)
+}
+
 /// [`reorient`] for a mask.
 pub fn reorient_mask(mask: &Mask, orientation: Orientation) -> Mask {
     let turn = Turn::between(Orientation::of(mask.geometry()), orientation);

@@ -1,5 +1,7 @@
+mod labels;
 mod oblique;
 mod separable;
+mod slabs;
 mod spline;
 mod taps;
 
@@ -7,8 +9,11 @@ use ndarray::Array3;
 use rayon::prelude::*;
 
 use crate::orientation::Turn;
-use crate::{Affine3, Geometry, Mask, Volume};
+use crate::{Affine3, Error, Geometry, Mask, Volume};
 use taps::AxisTaps;
+
+pub use labels::{LabelInterpolation, resample_labels};
+pub use slabs::SlabResampling;
 
 /// How a value between voxel centres is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -21,18 +26,55 @@ pub enum Interpolation {
     /// Cubic B-spline through the voxels, mirrored about the centres of the edge voxels.
     #[serde(rename = "bspline")]
     BSpline,
+    /// Windowed sinc over 6 voxels along each axis, mirrored like `BSpline`.
+    Lanczos3,
+    /// Windowed sinc over 8 voxels.
+    Lanczos4,
+    /// Windowed sinc over 10 voxels.
+    Lanczos5,
+}
+
+impl std::str::FromStr for Interpolation {
+    type Err = Error;
+
+    /// Parses `nearest`, `linear`, `bspline`, `lanczos3`, `lanczos4`, `lanczos5`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for any other word.
+    fn from_str(word: &str) -> Result<Self, Error> {
+        Ok(match word {
+            "nearest" => Self::Nearest,
+            "linear" => Self::Linear,
+            "bspline" => Self::BSpline,
+            "lanczos3" => Self::Lanczos3,
+            "lanczos4" => Self::Lanczos4,
+            "lanczos5" => Self::Lanczos5,
+            _ => {
+                return Err(Error::InvalidArgument {
+                    name: "interpolation",
+                    expected: "one of nearest, linear, bspline, lanczos3, lanczos4, lanczos5",
+                    found: word.to_owned(),
+                });
+            }
+        })
+    }
 }
 
 /// The volume's intensities at the voxel centres of `geometry`; modality and unit stay.
 ///
 /// Voxels have extent, so a target voxel belongs to the volume up to half a voxel beyond the outermost centres: half a
 /// source voxel, or half a target voxel where that is larger (`max(1, f_a) / 2` source voxels, `f_a` as below). There
-/// `Linear` keeps the edge value and `BSpline` mirrors. Further out the result is `fill`. So no grid made by
+/// `Linear` keeps the edge value, `BSpline` and `Lanczos` mirror. Further out the result is `fill`. So no grid made by
 /// [`with_spacing`](crate::with_spacing) ends in a rim of fill.
 ///
+/// # Windowed sinc
+/// `Lanczos3` to `Lanczos5` weigh the voxels at distance `x < a` by `sinc(x) sinc(x / a)`, `sinc(x) = sin(πx) / (πx)`,
+/// divided by the sum of the weights, so that a constant stays one. K. Turkowski, Filters for common resampling tasks,
+/// Graphics gems 1990.
+///
 /// # Shrinking
-/// With `Linear` and `BSpline` a coarser target grid is anti-aliased: along voxel axis `a` the source is blurred first by
-/// a Gaussian with, in source voxels,
+/// Except with `Nearest` a coarser target grid is anti-aliased ([`interpolate`] does without): along voxel axis `a` the
+/// source is blurred first by a Gaussian with, in source voxels,
 /// ```text
 /// sigma_a² = (f_a² - 1) / (8 ln 2),   f_a² = Σ_b M_ab²,   M = matrix of voxel_from_target
 /// ```
@@ -46,16 +88,27 @@ pub enum Interpolation {
 /// NaN and infinities mean "no value". A target voxel whose nearest source voxel has none takes it over; elsewhere they
 /// count as `fill` (as 0 when `fill` is no number either).
 ///
-/// Computed in f32, weights in f64. The result does not depend on the number of threads.
+/// Computed in f32, weights in f64. The result does not depend on the number of threads. Besides the result, grids with
+/// common axes need a few MB; others need a second copy of the source for `BSpline` and for a blur.
 pub fn resample(volume: &Volume, geometry: &Geometry, interpolation: Interpolation, fill: f32) -> Volume {
-    let has_gaps = interpolation != Interpolation::Nearest && volume.as_slice().par_iter().any(|v| !v.is_finite());
+    complete_or_not(volume, geometry, interpolation, fill, interpolation != Interpolation::Nearest)
+}
+
+/// [`resample`] without anti-aliasing: the interpolated values themselves, also on a coarser grid, as the resampling
+/// filters of SimpleITK and SciPy give them.
+pub fn interpolate(volume: &Volume, geometry: &Geometry, interpolation: Interpolation, fill: f32) -> Volume {
+    complete_or_not(volume, geometry, interpolation, fill, false)
+}
+
+fn complete_or_not(volume: &Volume, geometry: &Geometry, way: Interpolation, fill: f32, blurs: bool) -> Volume {
+    let has_gaps = way != Interpolation::Nearest && volume.as_slice().par_iter().any(|v| !v.is_finite());
     if !has_gaps {
-        return on(volume, geometry, values(volume.as_slice(), volume.geometry(), geometry, interpolation, fill));
+        return on(volume, geometry, values(volume.as_slice(), volume.geometry(), geometry, way, fill, blurs));
     }
     let stand_in = if fill.is_finite() { fill } else { 0.0 };
     let complete = volume.map(|v| if v.is_finite() { v } else { stand_in });
-    let mut smooth = values(complete.as_slice(), volume.geometry(), geometry, interpolation, fill);
-    let nearest = values(volume.as_slice(), volume.geometry(), geometry, Interpolation::Nearest, fill);
+    let mut smooth = values(complete.as_slice(), volume.geometry(), geometry, way, fill, blurs);
+    let nearest = values(volume.as_slice(), volume.geometry(), geometry, Interpolation::Nearest, fill, false);
     for (smooth, nearest) in smooth.iter_mut().zip(nearest) {
         if !nearest.is_finite() {
             *smooth = nearest;
@@ -67,7 +120,7 @@ pub fn resample(volume: &Volume, geometry: &Geometry, interpolation: Interpolati
 /// The region on another grid: a voxel is inside when its nearest source voxel is; outside the source grid nothing is.
 pub fn resample_mask(mask: &Mask, geometry: &Geometry) -> Mask {
     let flags: Vec<f32> = mask.inside().iter().map(|&inside| f32::from(u8::from(inside))).collect();
-    let moved = values(&flags, mask.geometry(), geometry, Interpolation::Nearest, 0.0);
+    let moved = values(&flags, mask.geometry(), geometry, Interpolation::Nearest, 0.0, false);
     let inside = shaped(moved.into_iter().map(|v| v != 0.0).collect(), geometry.size());
     Mask::new(inside, geometry.clone()).expect("one bool per voxel")
 }
@@ -81,19 +134,32 @@ fn shaped<T>(voxels: Vec<T>, [nx, ny, nz]: [usize; 3]) -> Array3<T> {
     Array3::from_shape_vec((nz, ny, nx), voxels).expect("one value per voxel")
 }
 
-fn values(source: &[f32], from: &Geometry, to: &Geometry, interpolation: Interpolation, fill: f32) -> Vec<f32> {
+/// Bytes that the half-done spline may need beyond the result before the slower way without them is taken.
+const SPARE_BYTES: usize = 32 << 20;
+
+fn values(source: &[f32], from: &Geometry, to: &Geometry, way: Interpolation, fill: f32, blurs: bool) -> Vec<f32> {
     let voxel_from_target = from.voxel_from_world().after(&to.world_from_voxel());
     let shrink = shrink_factors(&voxel_from_target);
-    let spline = interpolation == Interpolation::BSpline;
+    let blur = if blurs { shrink } else { [1.0; 3] };
     let Some(target_axis) = common_axes(&voxel_from_target, to.size()) else {
-        return oblique::evaluate(source, from.size(), &voxel_from_target, to.size(), interpolation, shrink, fill);
+        let along = oblique::Along { voxel_from_target, shrink, fill };
+        return oblique::evaluate(source, from.size(), &along, to.size(), way, blur);
     };
-    let axes = std::array::from_fn(|a| {
+    let positions = |a: usize| {
         let (step, start) = (voxel_from_target.matrix[a][target_axis[a]], voxel_from_target.translation[a]);
-        let positions = (0..to.size()[target_axis[a]]).map(|i| start + step * i as f64);
-        AxisTaps::new(positions, from.size()[a], interpolation, shrink[a])
-    });
-    let values = separable::evaluate(source, from.size(), &axes, spline, fill);
+        (0..to.size()[target_axis[a]]).map(move |i| start + step * i as f64)
+    };
+    let axes: [AxisTaps; 3] =
+        std::array::from_fn(|a| AxisTaps::new(positions(a), from.size()[a], way, shrink[a], blur[a]));
+    let [nx, ny, nz] = target_axis.map(|b| to.size()[b]);
+    let excess = nx * ny * from.size()[2].saturating_sub(nz) * size_of::<f32>();
+    let values = if way == Interpolation::BSpline && excess > SPARE_BYTES {
+        let with_inverse = |a: usize| AxisTaps::with_inverse(positions(a), from.size()[a], shrink[a], blur[a]);
+        let [x, _, _] = axes;
+        separable::by_slabs(source, from.size(), &[x, with_inverse(1), with_inverse(2)], true, fill)
+    } else {
+        separable::evaluate(source, from.size(), &axes, way == Interpolation::BSpline, fill)
+    };
     if target_axis == [0, 1, 2] {
         return values;
     }
@@ -121,7 +187,14 @@ mod tests {
     use super::*;
     use crate::{Modality, Orientation, Unit, reorient, with_spacing};
 
-    const ALL: [Interpolation; 3] = [Interpolation::Nearest, Interpolation::Linear, Interpolation::BSpline];
+    const ALL: [Interpolation; 6] = [
+        Interpolation::Nearest,
+        Interpolation::Linear,
+        Interpolation::BSpline,
+        Interpolation::Lanczos3,
+        Interpolation::Lanczos4,
+        Interpolation::Lanczos5,
+    ];
 
     fn made(geometry: Geometry, value: impl Fn([f64; 3]) -> f64) -> Volume {
         let world = geometry.world_from_voxel();
@@ -170,6 +243,48 @@ mod tests {
         // Coefficients -1 2 -1, mirrored: at 0.5 the weights 1/48 23/48 23/48 1/48 on 2 -1 2 -1 give 24/48.
         let found = onto(&[0.0, 1.0, 0.0], 0.5, 1.0, 1, Interpolation::BSpline);
         assert!((found[0] - 0.5).abs() < 1e-6, "{found:?}");
+    }
+
+    #[test]
+    fn lanczos_halfway_between_voxels() {
+        // sinc(x) sinc(x/3) at 0.5, 1.5, 2.5: 0.607927 -0.135095 0.024317, sum 0.497149 to each side.
+        let [near, next, far] = [0.607_927, -0.135_095, 0.024_317].map(|w| w / (2.0 * 0.497_149));
+        let mut spike = [0.0; 12];
+        spike[6] = 1.0;
+        let found = onto(&spike, 3.5, 1.0, 6, Interpolation::Lanczos3);
+        for (found, expected) in found.into_iter().zip([far, next, near, near, next, far]) {
+            assert!((f64::from(found) - expected).abs() < 1e-5, "{found} {expected}");
+        }
+        for interpolation in [Interpolation::Lanczos3, Interpolation::Lanczos4, Interpolation::Lanczos5] {
+            assert!(onto(&[7.0; 9], -0.4, 0.37, 23, interpolation).iter().all(|v| (v - 7.0).abs() < 1e-5));
+        }
+    }
+
+    #[test]
+    fn interpolation_alone_takes_the_voxels_as_they_are() {
+        let source = row(&[0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+        let coarse = with_spacing(source.geometry(), [2.0, 1.0, 1.0]).unwrap();
+        for interpolation in ALL {
+            let found = interpolate(&source, &coarse, interpolation, 0.0);
+            assert!(found.as_slice().iter().all(|v| v.abs() < 1e-6), "{interpolation:?}");
+        }
+        assert!(resample(&source, &coarse, Interpolation::Linear, 0.0).as_slice()[1] > 0.4);
+    }
+
+    #[test]
+    fn a_spline_with_its_inverse_in_the_weights_is_the_same_spline() {
+        let source = made(Geometry::axis_aligned([12, 40, 37], [1.0; 3]).unwrap(), |[x, y, z]| {
+            (x * 7.0 + y * 3.0 + z * 11.0) % 13.0
+        });
+        let size = source.geometry().size();
+        let positions = |a: usize| (0..9).map(move |i| [0.3, -0.4, 0.1][a] + [1.2, 4.5, 4.1][a] * f64::from(i));
+        let spline = |a: usize| AxisTaps::new(positions(a), size[a], Interpolation::BSpline, 1.0, 1.0);
+        let whole = |a: usize| AxisTaps::with_inverse(positions(a), size[a], 1.0, 1.0);
+        let expected = separable::evaluate(source.as_slice(), size, &[spline(0), spline(1), spline(2)], true, 0.0);
+        let found = separable::by_slabs(source.as_slice(), size, &[spline(0), whole(1), whole(2)], true, 0.0);
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 2e-5, "{found} {expected}");
+        }
     }
 
     #[test]
@@ -249,7 +364,9 @@ mod tests {
             let map = source.geometry().voxel_from_world().after(&target.world_from_voxel());
             let shrink = shrink_factors(&map);
             let size = source.geometry().size();
-            let direct = oblique::evaluate(source.as_slice(), size, &map, target.size(), interpolation, shrink, -1.0);
+            let blur = if interpolation == Interpolation::Nearest { [1.0; 3] } else { shrink };
+            let along = oblique::Along { voxel_from_target: map, shrink, fill: -1.0 };
+            let direct = oblique::evaluate(source.as_slice(), size, &along, target.size(), interpolation, blur);
             let found = resample(&source, &target, interpolation, -1.0);
             for (found, direct) in found.as_slice().iter().zip(direct) {
                 assert!((found - direct).abs() < 2e-5, "{interpolation:?} {target}: {found} {direct}");

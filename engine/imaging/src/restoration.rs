@@ -1,8 +1,9 @@
 use crate::crop::{crop, padded_size};
 use crate::orientation::Turn;
 use crate::{
-    Error, Geometry, IntensityScale, Interpolation, Mask, Modality, Normalization, Orientation, Unit, Volume,
-    normalize, resample,
+    Affine3, Error, Geometry, HistogramMatching, IntensityCurve, IntensityScale, Interpolation, Mask, Modality,
+    Normalization, Orientation, Registration, StandardScale, Unit, Volume, match_histogram, move_by, normalize,
+    resample, standardize,
 };
 
 /// What was done to a volume, and how to take it back.
@@ -30,7 +31,9 @@ enum Step {
     Turn { turn: Turn, before: Geometry, after: Geometry },
     Resample { interpolation: Interpolation, before: Geometry, after: Geometry },
     Crop { first: [i64; 3], before: Geometry, after: Geometry, cut_off: Option<Box<Volume>> },
+    Move { before: Geometry, after: Geometry },
     Scale { scale: IntensityScale, unit: Unit, modality: Modality },
+    Curve { back: IntensityCurve, prepared: Unit, unit: Unit, modality: Modality },
 }
 
 impl Restoration {
@@ -60,6 +63,35 @@ impl Restoration {
         let resampled = resample(volume, geometry, interpolation, fill);
         self.steps.push(Step::Resample { interpolation, before: volume.geometry().clone(), after: geometry.clone() });
         resampled
+    }
+
+    /// [`move_by`]: only the grid moves; taken back bit for bit.
+    ///
+    /// # Errors
+    /// As [`move_by`].
+    pub fn move_by(&mut self, volume: &Volume, world_to_from_world: &Affine3) -> Result<Volume, Error> {
+        let moved = move_by(volume, world_to_from_world)?;
+        self.steps.push(Step::Move { before: volume.geometry().clone(), after: moved.geometry().clone() });
+        Ok(moved)
+    }
+
+    /// The moving volume of a registration on the grid of the fixed one, as
+    /// [`resample_moved`](crate::resample_moved); taken back by resampling to the very grid it came from. That grid
+    /// comes back bit for bit, the voxels do not: they are interpolated there and back, and what lies outside the fixed
+    /// grid is lost. Where only positions matter, [`Self::move_by`] loses nothing.
+    ///
+    /// # Errors
+    /// As [`resample_moved`](crate::resample_moved).
+    pub fn resample_moved(
+        &mut self,
+        moving: &Volume,
+        registration: &Registration,
+        fixed: &Geometry,
+        interpolation: Interpolation,
+        fill: f32,
+    ) -> Result<Volume, Error> {
+        let moved = self.move_by(moving, &registration.world_fixed_from_moving()?)?;
+        Ok(self.resample(&moved, fixed, interpolation, fill))
     }
 
     /// [`crop`](crate::crop); padding is cut off bit for bit, and what was cut off comes back from the volume given
@@ -105,10 +137,47 @@ impl Restoration {
         scale.apply(volume)
     }
 
+    /// [`standardize`]; taken back by the [inverse](IntensityCurve::inverse) of its curve, see [`undo`](Self::undo).
+    ///
+    /// # Errors
+    /// As [`standardize`] and [`IntensityCurve::inverse`].
+    pub fn standardize(
+        &mut self,
+        volume: &Volume,
+        mask: Option<&Mask>,
+        scale: &StandardScale,
+    ) -> Result<Volume, Error> {
+        let (standard, curve) = standardize(volume, mask, scale)?;
+        self.curve(volume, standard, &curve)
+    }
+
+    /// [`match_histogram`]; taken back by the [inverse](IntensityCurve::inverse) of its curve, see [`undo`](Self::undo).
+    ///
+    /// # Errors
+    /// As [`match_histogram`] and [`IntensityCurve::inverse`].
+    pub fn match_histogram(
+        &mut self,
+        volume: &Volume,
+        mask: Option<&Mask>,
+        reference: &Volume,
+        reference_mask: Option<&Mask>,
+        rule: HistogramMatching,
+    ) -> Result<Volume, Error> {
+        let (matched, curve) = match_histogram(volume, mask, reference, reference_mask, rule)?;
+        self.curve(volume, matched, &curve)
+    }
+
+    fn curve(&mut self, source: &Volume, changed: Volume, curve: &IntensityCurve) -> Result<Volume, Error> {
+        let (unit, modality, prepared) = (source.unit(), source.modality(), changed.unit());
+        self.steps.push(Step::Curve { back: curve.inverse()?, prepared, unit, modality });
+        Ok(changed)
+    }
+
     /// Brings a volume on the prepared grid back onto the original one, whose [`Geometry`] it gets bit for bit.
     ///
     /// Intensities follow what the volume says it is:
-    /// - same modality as the source and [`Unit::Normalized`]: the scale is taken back and the source's unit returns;
+    /// - same modality as the source and [`Unit::Normalized`] (after matching a histogram: the reference's unit): the scale
+    ///   or curve is taken back and the source's unit returns;
     /// - anything else (MR translated to HU, a label map, a normalized PET made from an MR): the source's scale means
     ///   nothing for it, so values, modality and unit stay.
     ///
@@ -158,9 +227,20 @@ impl Step {
                 }
                 Volume::new(voxels, before.clone(), volume.modality(), volume.unit())
             }
+            Self::Move { before, after } => {
+                require_prepared(after, &volume)?;
+                let (modality, unit) = (volume.modality(), volume.unit());
+                Volume::new(volume.into_voxels(), before.clone(), modality, unit)
+            }
             Self::Scale { scale, unit, modality } => {
                 if volume.unit() == Unit::Normalized && volume.modality() == *modality {
                     return Ok(scale.undo(&volume, *unit));
+                }
+                Ok(volume)
+            }
+            Self::Curve { back, prepared, unit, modality } => {
+                if volume.unit() == *prepared && volume.modality() == *modality {
+                    return Ok(back.apply(&volume, *unit));
                 }
                 Ok(volume)
             }
@@ -172,8 +252,8 @@ fn require_prepared(prepared: &Geometry, volume: &Volume) -> Result<(), Error> {
     prepared.require_same(volume.geometry(), 1e-6)
 }
 
-/// What stands where nothing was translated.
-fn background(unit: Unit) -> f32 {
+/// What stands where nothing was translated: air for [`Unit::Hounsfield`] (-1000), 0 for every other unit.
+pub fn background(unit: Unit) -> f32 {
     if unit == Unit::Hounsfield { -1000.0 } else { 0.0 }
 }
 
@@ -281,6 +361,25 @@ mod tests {
             let back = restoration.undo(&prepared.map(|_| 0.5).with_meaning(modality, unit)).unwrap();
             assert_eq!((back.as_slice()[0], back.unit()), (value, expected_unit));
         }
+    }
+
+    #[test]
+    fn intensity_curves_are_taken_back() {
+        let source = source();
+        let mut restoration = Restoration::new();
+        let scale = StandardScale::train(&[(&source, None)], &StandardScale::PERCENTILES, StandardScale::ENDS).unwrap();
+        let standard = restoration.standardize(&source, None, &scale).unwrap();
+        let reference = standard.map(|v| v * v + 3.0 * v);
+        let rule = HistogramMatching { bins: 64, points: 5, threshold_at_mean: true };
+        let matched = restoration.match_histogram(&standard, None, &reference, None, rule).unwrap();
+        assert_ne!(matched, standard);
+        let back = restoration.undo(&matched).unwrap();
+        assert_eq!(back.unit(), Unit::Hounsfield);
+        for (found, expected) in back.as_slice().iter().zip(source.as_slice()) {
+            assert!((found - expected).abs() < 0.01, "{found} {expected}");
+        }
+        let label = matched.with_meaning(Modality::Seg, Unit::Label);
+        assert_eq!(restoration.undo(&label), Ok(label));
     }
 
     #[test]

@@ -2,6 +2,8 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use isoscan_imaging::{Mask, Volume};
+use ndarray::Axis;
+use rayon::prelude::*;
 
 use crate::Error;
 use crate::similarity::require_comparable;
@@ -101,33 +103,72 @@ pub fn ssim(
         c2: (0.03 * range).powi(2),
         factor: window.covariance_factor(if spans_z { 3 } else { 2 }),
     };
-    let radius = weights.len() / 2;
-    let depth = if spans_z { weights.len() } else { 1 };
     let along_z = if spans_z { weights.clone() } else { vec![1.0] };
-    let mut planes = VecDeque::with_capacity(depth);
-    let (mut sum, mut count) = (0.0, 0usize);
-    for z in 0..nz {
-        planes.push_back(Moments::of_slice(a, b, z, &weights));
-        if planes.len() < depth {
-            continue;
-        }
-        let centre = z + 1 - depth + depth / 2;
-        let width = nx - 2 * radius;
-        for index in 0..planes[0].0[0].len() {
-            let (y, x) = (index / width + radius, index % width + radius);
-            if mask.is_some_and(|mask| !mask.inside()[[centre, y, x]]) {
-                continue;
-            }
-            let local = std::array::from_fn(|m| planes.iter().zip(&along_z).map(|(p, w)| w * p.0[m][index]).sum());
-            sum += formula.at(local);
-            count += 1;
-        }
-        planes.pop_front();
-    }
+    let (sum, count) = summed(a, b, mask, &weights, &along_z, &formula);
     if count == 0 {
         return Err(isoscan_imaging::Error::EmptyMask { voxels: nx * ny * nz }.into());
     }
     Ok(sum / count as f64)
+}
+
+/// Sum and number of the voxels' similarities: slices in stretches, of which only the reach of `along_z` is kept.
+fn summed(
+    a: &Volume,
+    b: &Volume,
+    mask: Option<&Mask>,
+    weights: &[f64],
+    along_z: &[f64],
+    formula: &Formula,
+) -> (f64, usize) {
+    let (nz, depth) = (a.geometry().size()[2], along_z.len());
+    let stretch = 4 * rayon::current_num_threads();
+    let mut planes: VecDeque<Moments> = VecDeque::new();
+    let (mut sum, mut count) = (0.0, 0usize);
+    let mut first = 0;
+    for begin in (0..nz).step_by(stretch) {
+        let read = begin..(begin + stretch).min(nz);
+        planes.par_extend(read.into_par_iter().map(|z| Moments::of_slice(a, b, z, weights)));
+        let whole = (planes.len() + 1).saturating_sub(depth);
+        let sums: Vec<(f64, usize)> = (0..whole)
+            .into_par_iter()
+            .map(|z| summed_slice(&planes, z, first + z + depth / 2, mask, along_z, formula))
+            .collect();
+        sums.into_iter().for_each(|(slice_sum, slice_count)| (sum, count) = (sum + slice_sum, count + slice_count));
+        planes.drain(..whole);
+        first += whole;
+    }
+    (sum, count)
+}
+
+/// Sum and number over the slice `centre`, whose window begins at `planes[begin]`.
+fn summed_slice(
+    planes: &VecDeque<Moments>,
+    begin: usize,
+    centre: usize,
+    mask: Option<&Mask>,
+    along_z: &[f64],
+    formula: &Formula,
+) -> (f64, usize) {
+    let (radius, width) = (planes[begin].radius, planes[begin].width);
+    let mut rows = [(); 4].map(|()| vec![0.0; width]);
+    let (mut sum, mut count) = (0.0, 0);
+    for y in 0..planes[begin].means[0].len() / width {
+        for (m, row) in rows.iter_mut().enumerate() {
+            row.fill(0.0);
+            for (plane, weight) in planes.range(begin..).zip(along_z) {
+                let source = &plane.means[m][y * width..(y + 1) * width];
+                row.iter_mut().zip(source).for_each(|(mean, v)| *mean += weight * v);
+            }
+        }
+        let inside = mask.and_then(|mask| {
+            mask.inside().index_axis_move(Axis(0), centre).index_axis_move(Axis(0), y + radius).to_slice()
+        });
+        for x in (0..width).filter(|&x| inside.is_none_or(|inside| inside[x + radius])) {
+            sum += formula.at([rows[0][x], rows[1][x], rows[2][x], rows[3][x]]);
+            count += 1;
+        }
+    }
+    (sum, count)
 }
 
 struct Formula {
@@ -137,43 +178,67 @@ struct Formula {
 }
 
 impl Formula {
-    /// SSIM from the local means of a, b, a², b², ab.
-    fn at(&self, [a, b, aa, bb, ab]: [f64; 5]) -> f64 {
-        let (var_a, var_b) = (self.factor * (aa - a * a), self.factor * (bb - b * b));
+    /// SSIM from the local means of a, b, a² + b², ab.
+    #[inline(always)]
+    fn at(&self, [a, b, squares, ab]: [f64; 4]) -> f64 {
+        let variances = self.factor * (squares - a * a - b * b);
         let covariance = self.factor * (ab - a * b);
-        (2.0 * a * b + self.c1) * (2.0 * covariance + self.c2) / ((a * a + b * b + self.c1) * (var_a + var_b + self.c2))
+        (2.0 * a * b + self.c1) * (2.0 * covariance + self.c2) / ((a * a + b * b + self.c1) * (variances + self.c2))
     }
 }
 
-/// Local means of a, b, a², b², ab over one slice, where the window fits, x fastest.
-struct Moments([Vec<f64>; 5]);
+/// Local means of a, b, a² + b², ab over one slice, where the window fits, x fastest.
+struct Moments {
+    means: [Vec<f64>; 4],
+    /// Voxels along x.
+    width: usize,
+    /// Voxels by which the window reaches over its centre.
+    radius: usize,
+}
 
 impl Moments {
     fn of_slice(a: &Volume, b: &Volume, z: usize, weights: &[f64]) -> Self {
         let [nx, ny, _] = a.geometry().size();
         let plane = z * nx * ny..(z + 1) * nx * ny;
         let (a, b) = (&a.as_slice()[plane.clone()], &b.as_slice()[plane]);
-        let products: [fn(f64, f64) -> f64; 5] = [|a, _| a, |_, b| b, |a, _| a * a, |_, b| b * b, |a, b| a * b];
-        Self(products.map(|product| {
-            let values: Vec<f64> = a.iter().zip(b).map(|(&a, &b)| product(f64::from(a), f64::from(b))).collect();
-            smooth(&values, nx, ny, weights)
-        }))
+        let mut row = Vec::with_capacity(nx);
+        let mut mean = |product: fn(f64, f64) -> f64| {
+            smooth(weights, nx, ny, |y| {
+                let place = y * nx..(y + 1) * nx;
+                row.clear();
+                row.extend(a[place.clone()].iter().zip(&b[place]).map(|(&a, &b)| product(f64::from(a), f64::from(b))));
+                combine_shifted(&row, weights)
+            })
+        };
+        let means = [mean(|a, _| a), mean(|_, b| b), mean(|a, b| a * a + b * b), mean(|a, b| a * b)];
+        Self { means, width: nx + 1 - weights.len(), radius: weights.len() / 2 }
     }
 }
 
-/// Weighted means along x, then y, where the weights fit.
-fn smooth(values: &[f64], nx: usize, ny: usize, weights: &[f64]) -> Vec<f64> {
+/// Weighted means along y, where the weights fit, of the rows that `smooth_row` makes.
+fn smooth(weights: &[f64], nx: usize, ny: usize, mut smooth_row: impl FnMut(usize) -> Vec<f64>) -> Vec<f64> {
     let width = nx + 1 - weights.len();
-    let along_x: Vec<f64> = values
-        .chunks_exact(nx)
-        .flat_map(|row| row.windows(weights.len()).map(|w| w.iter().zip(weights).map(|(v, w)| v * w).sum::<f64>()))
-        .collect();
     let mut out = vec![0.0; width * (ny + 1 - weights.len())];
-    for (y, row) in out.chunks_exact_mut(width).enumerate() {
-        for (k, weight) in weights.iter().enumerate() {
-            let source = &along_x[(y + k) * width..(y + k + 1) * width];
-            row.iter_mut().zip(source).for_each(|(o, v)| *o += weight * v);
+    let mut rows = VecDeque::with_capacity(weights.len());
+    for y in 0..ny {
+        rows.push_back(smooth_row(y));
+        if rows.len() < weights.len() {
+            continue;
         }
+        let target = &mut out[(y + 1 - weights.len()) * width..][..width];
+        for (row, weight) in rows.iter().zip(weights) {
+            target.iter_mut().zip(row).for_each(|(o, v)| *o += weight * v);
+        }
+        rows.pop_front();
+    }
+    out
+}
+
+/// Weighted means along a row, where the weights fit.
+fn combine_shifted(row: &[f64], weights: &[f64]) -> Vec<f64> {
+    let mut out = vec![0.0; row.len() + 1 - weights.len()];
+    for (shift, weight) in weights.iter().enumerate() {
+        out.iter_mut().zip(&row[shift..]).for_each(|(o, v)| *o += weight * v);
     }
     out
 }
@@ -238,6 +303,19 @@ mod tests {
         let refusal = ssim(&a, &a, None, 12.0, SsimWindow::Uniform7, SsimDimensions::Volume);
         assert_eq!(refusal, Err(Error::WindowTooLarge { window: SsimWindow::Uniform7, needed: 7, found: [12, 12, 5] }));
         assert!(ssim(&a, &a, None, 12.0, SsimWindow::Uniform7, SsimDimensions::Slices).is_ok());
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_change_a_bit() {
+        let a = volume([20, 18, 40], |x, y, z| ((7 * x + 3 * y + 5 * z) % 17) as f32);
+        let b = volume([20, 18, 40], |x, y, z| ((5 * x + 3 * y + 7 * z) % 13) as f32);
+        for (window, dimensions) in DEFINITIONS {
+            let runs = [1, 3].map(|threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| ssim(&a, &b, None, 16.0, window, dimensions)).unwrap()
+            });
+            assert_eq!(runs[0].to_bits(), runs[1].to_bits());
+        }
     }
 
     #[test]

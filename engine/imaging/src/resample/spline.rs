@@ -35,6 +35,12 @@ pub(super) fn prefilter(data: &mut [f32], width: usize) {
     }
 }
 
+/// One side of the inverse filter itself, `h[k] = √3 z^|k|`, up to 1e-8 of its top.
+pub(super) fn inverse() -> Vec<f64> {
+    let z = 3f64.sqrt() - 2.0;
+    (0..15).map(|k| 3f64.sqrt() * z.powi(k)).collect()
+}
+
 /// `c⁺[0]` of every column: the mirrored signal has period 2n - 2.
 fn causal_start(data: &[f32], width: usize, rows: usize) -> Vec<f32> {
     let z = 3f64.sqrt() - 2.0;

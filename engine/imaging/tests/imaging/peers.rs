@@ -1,22 +1,8 @@
 //! Results of SimpleITK and NumPy on a real MR, CT and PET, from the shared data; skipped where it is absent.
-#![expect(clippy::print_stdout, reason = "a skipped comparison says so, a made one says how close it was")]
-
-use std::path::PathBuf;
 
 use isoscan_imaging::{Interpolation, Normalization, Volume, normalize, otsu, resample};
 
-fn shared(path: &str) -> Option<PathBuf> {
-    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    if data.is_dir() {
-        return Some(data.join(path));
-    }
-    println!("skipped: no shared data at {}", data.display());
-    None
-}
-
-fn volume(path: PathBuf) -> Volume {
-    isoscan_io::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).volume
-}
+use crate::fixture::{data, read};
 
 fn range(volume: &Volume) -> f32 {
     let (low, high) = volume.as_slice().iter().fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
@@ -26,6 +12,7 @@ fn range(volume: &Volume) -> f32 {
 /// A crop carries its own grid, so resampling onto that grid must give its voxels.
 #[test]
 fn resampling_agrees_with_simpleitk() {
+    let Some(data) = data() else { return };
     // Tolerances: share of the source's range, data-io page section 5.
     let rows = [
         ("dicom/sts002_mr", "mr_on_ct_grid_linear", Interpolation::Linear, 1e-3),
@@ -34,9 +21,8 @@ fn resampling_agrees_with_simpleitk() {
         ("dicom/sts002_pet", "pet_on_ct_grid_nearest", Interpolation::Nearest, 2e-6),
     ];
     for (source, peer, interpolation, tolerance) in rows {
-        let Some(source) = shared(source) else { return };
-        let Some(expected) = shared(&format!("expected/proc/{peer}_crop.nii.gz")) else { return };
-        let (source, expected) = (volume(source), volume(expected));
+        let source = read(&data.join(source));
+        let expected = read(&data.join(format!("expected/proc/{peer}_crop.nii.gz")));
         let found = resample(&source, expected.geometry(), interpolation, 0.0);
         let largest = found.as_slice().iter().zip(expected.as_slice()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         let share = largest / range(&source);
@@ -48,8 +34,8 @@ fn resampling_agrees_with_simpleitk() {
 /// `stats mr` of values.json: mean, population sd and percentiles by NumPy, Otsu by SimpleITK with 200 bins.
 #[test]
 fn statistics_agree_with_numpy_and_otsu_with_simpleitk() {
-    let Some(path) = shared("dicom/sts002_mr") else { return };
-    let mr = volume(path);
+    let Some(data) = data() else { return };
+    let mr = read(&data.join("dicom/sts002_mr"));
     let rows = [
         (Normalization::ZScore, 463.713_957_211_870_25, 382.249_777_399_137_77),
         (Normalization::Percentile { low: 2.0, high: 98.0 }, 1.0, 1013.0 - 1.0),
