@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use isoscan_imaging::{Modality, Unit};
 
-use crate::SeriesSummary;
+use crate::{Finding, SeriesSummary};
 
 /// Why a file could not be read as, or written as, a true image. Paths stand last; no message holds a header's text.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +18,8 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The file is neither NIfTI nor DICOM.
-    #[error("neither NIfTI nor DICOM: {}", path.display())]
+    /// The file is none of the formats that are read.
+    #[error("no image of a known format: {}", path.display())]
     NotAnImage {
         /// The file.
         path: PathBuf,
@@ -98,6 +98,54 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The packed bytes of a file other than DICOM could not be decoded.
+    #[error("cannot decode {what}: {reason}: {}", path.display())]
+    Codec {
+        /// What was packed.
+        what: &'static str,
+        /// The decoder's reason.
+        reason: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The structure set or segmentation holds no such region.
+    #[error("no region {wanted}, found {known}: {}", path.display())]
+    NoSuchRegion {
+        /// What was asked for.
+        wanted: String,
+        /// The numbers there are.
+        known: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The region has no voxel: it is drawn nowhere, or nowhere on the grid.
+    #[error("empty region {number}: {reason}: {}", path.display())]
+    EmptyRegion {
+        /// Number of the region.
+        number: i32,
+        /// Why it is empty.
+        reason: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The region is drawn in another frame of reference than the image's, so their positions do not compare.
+    #[error("frame of reference: expected that of the image, found another: {}", path.display())]
+    FrameOfReference {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Segments share voxels, so no label map holds them.
+    #[error("segments {first} and {second} overlap in {voxels} voxels, so one label map cannot hold them: {}", path.display())]
+    OverlappingSegments {
+        /// Number of the one segment.
+        first: i32,
+        /// Number of the other segment.
+        second: i32,
+        /// Voxels in both.
+        voxels: usize,
+        /// The file.
+        path: PathBuf,
+    },
     /// The distance between two neighbouring slices is not that of the series.
     #[error("uneven slices: expected a gap of {expected_mm:.4} mm, found {found_mm:.4} mm after slice {slice} ({missing} missing): {}", path.display())]
     UnevenSlices {
@@ -148,6 +196,14 @@ pub enum Error {
         /// The output.
         path: PathBuf,
     },
+    /// What was written broke a rule of the DICOM standard that its source keeps; nothing was published.
+    #[error("expected conformant objects, found {}: {}", findings(found), path.display())]
+    NotConformant {
+        /// The errors, in the order of files.
+        found: Vec<Finding>,
+        /// The output.
+        path: PathBuf,
+    },
     /// The output's name does not end as its format does.
     #[error("expected a name ending in {expected}: {}", path.display())]
     OutputName {
@@ -162,6 +218,14 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Slices kept in storage could not be read.
+    #[error("cannot write slices that cannot be read: {source}: {}", path.display())]
+    Storage {
+        /// The storage's own reason.
+        source: isoscan_imaging::StorageError,
+        /// The output.
+        path: PathBuf,
+    },
     /// The header describes no valid grid or volume.
     #[error("{source}: {}", path.display())]
     Image {
@@ -170,6 +234,11 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+}
+
+fn findings(found: &[Finding]) -> String {
+    let first = found.first().map(|f| format!("{} {}: {}", f.rule, f.attribute, f.found)).unwrap_or_default();
+    format!("{} errors, first {first}", found.len())
 }
 
 fn summaries(found: &[SeriesSummary]) -> String {

@@ -1,32 +1,57 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use isoscan_imaging::{Modality, Unit};
 use walkdir::WalkDir;
 
 use crate::dicom::{self, Slice};
-use crate::nifti;
 use crate::{Error, Series, SeriesKind, SeriesSummary, Warning};
+use crate::{file, nifti, rtstruct, seg};
+
+/// How an image is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadOptions {
+    /// The modality, where the caller knows better than the file. Default: that of the file.
+    pub modality: Option<Modality>,
+    /// The unit of the intensities, where the caller knows better. Default: that of the file, or the usual one of
+    /// `modality` when that is another than the file's. PET activity becomes uptake values with `None` and
+    /// [`Unit::Suv`].
+    pub unit: Option<Unit>,
+    /// What happens to uneven or missing slices of a DICOM series. Default: refused.
+    pub uneven: Uneven,
+}
+
+/// What happens to uneven or missing slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Uneven {
+    /// [`Error::UnevenSlices`] names the gap.
+    #[default]
+    Refuse,
+    /// Even slices at the median gap are interpolated linearly along the normal, and
+    /// [`Warning::EvenedSlices`] tells which gaps were odd.
+    Resample,
+}
 
 /// Reads the one image volume of a file or folder. Formats are told by content, not by name.
 ///
-/// A folder is searched with its subfolders; files that are no images are passed over, localisers too when there is
-/// anything else.
+/// A folder is searched with its subfolders; files that are no images are passed over; localisers, DICOM segmentations,
+/// PNG and TIFF too when there is anything else.
 ///
 /// # Errors
-/// [`Error::SeveralSeries`] when the folder holds more than one volume, [`Error::NoSeries`] when none; otherwise the
-/// variant that names the damage or the kind that is not read.
+/// [`Error::SeveralSeries`] when the folder holds more than one volume, [`Error::NoSeries`] when none,
+/// [`Error::SeveralVolumes`] for a file of several ([`list`] and [`read_series`] take them apart); otherwise the variant
+/// that names the damage or the kind that is not read.
 pub fn read(path: &Path) -> Result<Series, Error> {
-    read_as(path, None, None)
+    read_with(path, &ReadOptions::default())
 }
 
-/// Like [`read`], with the modality or the unit set by the caller instead of told by the file. A modality without a unit
-/// takes that modality's usual unit.
+/// Like [`read`], in another way than the usual.
 ///
 /// # Errors
 /// Those of [`read`].
-pub fn read_as(path: &Path, modality: Option<Modality>, unit: Option<Unit>) -> Result<Series, Error> {
+pub fn read_with(path: &Path, options: &ReadOptions) -> Result<Series, Error> {
     if !path.is_dir() {
-        return read_file(path, modality, unit);
+        return read_file(path, options);
     }
     let mut found = search(path)?;
     if found.series.len() > 1 {
@@ -36,9 +61,9 @@ pub fn read_as(path: &Path, modality: Option<Modality>, unit: Option<Unit>) -> R
     let Some(only) = found.series.pop() else {
         return Err(Error::NoSeries { path: path.to_owned(), unreadable: found.unreadable.len() });
     };
-    let mut series = match only.slices {
-        Some(slices) => dicom::stack(slices, &only.summary, modality, unit)?,
-        None => nifti::read_nifti(&only.summary.paths[0], modality, unit)?,
+    let mut series = match only.group {
+        Some(group) => dicom::stack(group, options)?,
+        None => read_series_with(&only.summary, options)?,
     };
     series.warnings.splice(0..0, found.unreadable);
     Ok(series)
@@ -53,10 +78,17 @@ pub fn list(path: &Path) -> Result<Vec<SeriesSummary>, Error> {
     if path.is_dir() {
         return Ok(search(path)?.series.into_iter().map(|found| found.summary).collect());
     }
-    if nifti::is_nifti(path)? {
-        return Ok(vec![nifti::summarize(path)?]);
+    if nifti::is_nifti(&nifti::header_of(path))? {
+        return nifti::summarize(path);
     }
-    Ok(dicom::group(vec![Slice::read_header(path)?]).into_iter().map(|group| group.summary).collect())
+    if let Some(kind) = file::kind_of(path)? {
+        return file::summarize(path, kind);
+    }
+    let slice = Slice::read_header(path)?;
+    if seg::is_segmentation(&slice) {
+        return Ok(vec![seg::summarize(&slice)?]);
+    }
+    Ok(dicom::group(planes_of(slice)?).into_iter().map(|group| group.summary).collect())
 }
 
 /// Reads the volume that [`list`] described.
@@ -64,36 +96,75 @@ pub fn list(path: &Path) -> Result<Vec<SeriesSummary>, Error> {
 /// # Errors
 /// As [`read`].
 pub fn read_series(summary: &SeriesSummary) -> Result<Series, Error> {
-    match (summary.kind, summary.paths.first()) {
-        (_, None) => Err(Error::NoSeries { path: PathBuf::new(), unreadable: 0 }),
-        (SeriesKind::Nifti, Some(path)) => nifti::read_nifti(path, None, None),
-        (SeriesKind::Dicom, Some(_)) => {
-            let slices = dicom::read_headers(&summary.paths).into_iter().collect::<Result<Vec<_>, _>>()?;
-            dicom::stack(slices, summary, None, None)
-        }
+    read_series_with(summary, &ReadOptions::default())
+}
+
+/// Like [`read_series`], in another way than the usual.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_series_with(summary: &SeriesSummary, options: &ReadOptions) -> Result<Series, Error> {
+    let Some(first) = summary.paths.first() else {
+        return Err(Error::NoSeries { path: PathBuf::new(), unreadable: 0 });
+    };
+    match summary.kind {
+        SeriesKind::Nifti => nifti::read_nifti_volume(first, summary.volume, options.modality, options.unit),
+        SeriesKind::Dicom => dicom::stack(group_of(summary)?, options),
+        SeriesKind::Segmentation => seg::read(&seg::open(first)?),
+        kind => file::read(first, kind, Some(summary.volume), options.modality, options.unit),
     }
 }
 
-fn read_file(path: &Path, modality: Option<Modality>, unit: Option<Unit>) -> Result<Series, Error> {
-    let image_of_pair = path.file_name().is_some_and(|name| {
-        let name = name.to_string_lossy();
-        let name = name.strip_suffix(".gz").unwrap_or(&name);
-        name.strip_suffix(".img").is_some_and(|stem| {
-            [".hdr", ".hdr.gz"].iter().any(|ending| path.with_file_name(format!("{stem}{ending}")).is_file())
-        })
-    });
-    if image_of_pair || nifti::is_nifti(path)? {
-        return nifti::read_nifti(path, modality, unit);
+/// The planes of the DICOM volume that [`list`] described.
+pub(crate) fn group_of(summary: &SeriesSummary) -> Result<dicom::Group, Error> {
+    let slices = dicom::read_headers(&summary.paths).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let planes = slices.into_iter().map(dicom::planes).collect::<Result<Vec<_>, _>>()?;
+    let wanted: BTreeSet<&PathBuf> = summary.paths.iter().collect();
+    let of_all_files = |group: &dicom::Group| group.summary.paths.iter().collect::<BTreeSet<_>>() == wanted;
+    let mut groups = dicom::group(planes.into_iter().flatten().collect());
+    groups.retain(of_all_files);
+    let volumes = groups.len() as u64;
+    let path = || summary.paths.first().cloned().unwrap_or_default();
+    groups.into_iter().nth(summary.volume).ok_or_else(|| Error::SeveralVolumes { volumes, path: path() })
+}
+
+fn read_file(path: &Path, options: &ReadOptions) -> Result<Series, Error> {
+    if nifti::is_nifti(&nifti::header_of(path))? {
+        return nifti::read_nifti(path, options.modality, options.unit);
     }
-    let slices = vec![Slice::read_header(path)?];
-    let summary = dicom::summary_of(&slices);
-    dicom::stack(slices, &summary, modality, unit)
+    if let Some(kind) = file::kind_of(path)? {
+        return file::read(path, kind, None, options.modality, options.unit);
+    }
+    let slice = Slice::read_header(path)?;
+    if rtstruct::is_structure_set(&slice) {
+        return Err(slice.unsupported("structure set as an image; its regions need the grid of one"));
+    }
+    if seg::is_segmentation(&slice) {
+        return seg::read(&slice);
+    }
+    let mut groups = dicom::group(planes_of(slice)?);
+    if groups.len() > 1 {
+        let found = groups.into_iter().map(|group| group.summary).collect();
+        return Err(Error::SeveralSeries { found, path: path.to_owned() });
+    }
+    match groups.pop() {
+        Some(group) => dicom::stack(group, options),
+        None => Err(Error::NoSeries { path: path.to_owned(), unreadable: 0 }),
+    }
+}
+
+/// The planes of one DICOM file, which must hold an image.
+fn planes_of(slice: Slice) -> Result<Vec<dicom::Plane>, Error> {
+    if slice.pixels.is_none() {
+        return Err(slice.unsupported("DICOM object without pixels"));
+    }
+    dicom::planes(slice)
 }
 
 /// One volume of a folder; DICOM headers are kept so that they are parsed once.
 struct Found {
     summary: SeriesSummary,
-    slices: Option<Vec<Slice>>,
+    group: Option<dicom::Group>,
 }
 
 struct Search {
@@ -101,8 +172,13 @@ struct Search {
     unreadable: Vec<Warning>,
 }
 
+fn alone(summary: SeriesSummary) -> Found {
+    Found { summary, group: None }
+}
+
 fn search(folder: &Path) -> Result<Search, Error> {
     let mut others = Vec::new();
+    let mut secondary = Vec::new();
     let mut series = Vec::new();
     let mut unreadable = Vec::new();
     let failed = |path: PathBuf, error: Error| Warning::UnreadableFile { path, reason: error.to_string() };
@@ -117,18 +193,29 @@ fn search(folder: &Path) -> Result<Search, Error> {
             continue;
         }
         if !nifti::is_nifti(path)? {
-            others.push(path.to_owned());
+            match file::kind_of(path)? {
+                None => others.push(path.to_owned()),
+                Some(kind @ (SeriesKind::Png | SeriesKind::Tiff)) => secondary.push(file::summarize(path, kind)),
+                Some(kind) => match file::summarize(path, kind) {
+                    Ok(summaries) => series.extend(summaries.into_iter().map(alone)),
+                    Err(error) => unreadable.push(failed(path.to_owned(), error)),
+                },
+            }
             continue;
         }
         match nifti::summarize(path) {
-            Ok(summary) => series.push(Found { summary, slices: None }),
+            Ok(volumes) => series.extend(volumes.into_iter().map(alone)),
             Err(error) => unreadable.push(failed(path.to_owned(), error)),
         }
     }
-    let mut slices = Vec::new();
+    let mut planes = Vec::new();
     for (path, header) in others.iter().zip(dicom::read_headers(&others)) {
         match header {
-            Ok(slice) if slice.is_image() => slices.push(slice),
+            Ok(slice) if seg::is_segmentation(&slice) => secondary.push(seg::summarize(&slice).map(|one| vec![one])),
+            Ok(slice) if slice.is_image() => match dicom::planes(slice) {
+                Ok(of_file) => planes.extend(of_file),
+                Err(error) => unreadable.push(failed(path.clone(), error)),
+            },
             Ok(slice) if slice.lacks_pixels() => {
                 unreadable.push(failed(path.clone(), slice.malformed("Pixel Data", "an image", "none")));
             }
@@ -137,8 +224,17 @@ fn search(folder: &Path) -> Result<Search, Error> {
         }
     }
     series.extend(
-        dicom::group(slices).into_iter().map(|group| Found { summary: group.summary, slices: Some(group.slices) }),
+        dicom::group(planes).into_iter().map(|group| Found { summary: group.summary.clone(), group: Some(group) }),
     );
-    series.sort_by(|a, b| a.summary.paths.cmp(&b.summary.paths));
+    // Segmentations and pictures beside images belong to them and are no series of their own.
+    if series.is_empty() {
+        for summaries in secondary {
+            match summaries {
+                Ok(summaries) => series.extend(summaries.into_iter().map(alone)),
+                Err(error) => unreadable.push(failed(folder.to_owned(), error)),
+            }
+        }
+    }
+    series.sort_by(|a, b| (&a.summary.paths, a.summary.volume).cmp(&(&b.summary.paths, b.summary.volume)));
     Ok(Search { series, unreadable })
 }

@@ -38,6 +38,10 @@ pub struct Derivation {
     pub synthetic: bool,
     /// Version of the engine.
     pub engine_version: String,
+    /// When the image was made, seconds since 1970-01-01 UTC; `None` writes no date. Nothing here reads a clock: who wants
+    /// a date gives one, and the same one gives the same bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_at: Option<u64>,
     /// SHA-256 of each input, in the order of the inputs; see [`Source::input_sha256`](crate::Source::input_sha256).
     pub input_sha256: Vec<String>,
 }

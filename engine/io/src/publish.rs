@@ -11,11 +11,18 @@ use crate::Error;
 /// # Errors
 /// [`Error::Io`] when any step fails, a full disk included; the unfinished file is removed.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
+    publish_file(path, |unfinished| write_synced(unfinished, write).map_err(failed))
+}
+
+/// Lets `fill` make a file beside `path` which then takes the name, unless `fill` fails.
+pub(crate) fn publish_file(path: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
     let unfinished = sibling(path);
-    let written = write_synced(&unfinished, write).and_then(|()| fs::rename(&unfinished, path));
-    if let Err(source) = written {
+    let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
+    let published = fill(&unfinished).and_then(|()| fs::rename(&unfinished, path).map_err(failed));
+    if published.is_err() {
         let _ = fs::remove_file(&unfinished);
-        return Err(Error::Io { action: "write", path: path.to_owned(), source });
+        return published;
     }
     sync_parent(path);
     Ok(())

@@ -1,7 +1,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,14 +14,19 @@ use isoscan_imaging::Modality;
 use rayon::prelude::*;
 
 use super::attributes::{numbers, text, texts, whole};
-use super::scan::{self, BIG_ENDIAN, Encoding, PixelElement, Scan, Stop};
+use super::fence::fenced;
+use super::lut::Rescale;
+use super::private::Private;
+use super::scan::{self, BIG_ENDIAN, Encoding, Implicit, PixelElement, Scan, Stop};
 use crate::Error;
 
-/// One DICOM file: its header without private attributes, and where its pixels lie.
+/// One DICOM file, or one plane of it as if it were a file: its header without private attributes, and where the pixels
+/// of the file lie.
 #[derive(Debug, Clone)]
 pub(crate) struct Slice {
     pub(crate) path: PathBuf,
-    pub(crate) object: InMemDicomObject,
+    pub(crate) object: Arc<InMemDicomObject>,
+    pub(crate) private: Private,
     /// Transfer syntax UID.
     pub(crate) syntax: String,
     pub(crate) pixels: Option<PixelElement>,
@@ -40,13 +44,17 @@ pub(crate) struct Slice {
     pub(crate) position: Option<[f64; 3]>,
     /// Distance of rows (y), then of columns (x), mm.
     pub(crate) pixel_spacing: Option<[f64; 2]>,
+    /// The modality transformation of this plane, where it is not the one in `object`.
+    pub(crate) rescale: Option<Rescale>,
 }
 
 impl Slice {
     /// Parses everything before the pixel data; reads no more of the file than that.
     pub(crate) fn read_header(path: &Path) -> Result<Self, Error> {
         let parsed = Bytes::locate(path)?;
-        let object = parse(parsed.header(), parsed.encoding, path)?;
+        let mut object = parsed.parse(path)?;
+        let private = Private::of(&object);
+        object.retain(|element: &InMemElement| is_standard(element.header().tag));
         let [series, sop_instance] =
             [tags::SERIES_INSTANCE_UID, tags::SOP_INSTANCE_UID].map(|tag| text(&object, tag).unwrap_or_default());
         let orientation =
@@ -64,7 +72,9 @@ impl Slice {
             orientation,
             position: numbers(&object, tags::IMAGE_POSITION_PATIENT),
             pixel_spacing: pixel_spacing(&object),
-            object,
+            rescale: None,
+            private,
+            object: Arc::new(object),
         })
     }
 
@@ -131,9 +141,28 @@ struct Bytes {
 }
 
 impl Bytes {
-    fn header(&self) -> &[u8] {
+    /// All elements of the header. Those of unknown VR, which some programs write for everything that they took from a
+    /// file of implicit VR, are parsed apart from the others.
+    fn parse(&self, path: &Path) -> Result<InMemDicomObject, Error> {
         let Range { start, end } = self.scan.header;
-        &self.bytes[start..end]
+        if self.scan.implicit.is_empty() {
+            return parse(&self.bytes[start..end], self.encoding, path);
+        }
+        let (mut explicit, mut implicit) = (Vec::new(), Vec::new());
+        let mut at = start;
+        for Implicit { tag, length, element, value } in &self.scan.implicit {
+            explicit.extend_from_slice(&self.bytes[at..element.start]);
+            at = element.end;
+            implicit.extend([tag.group().to_le_bytes(), tag.element().to_le_bytes()].as_flattened());
+            implicit.extend(length.unwrap_or(u32::MAX).to_le_bytes());
+            implicit.extend_from_slice(&self.bytes[value.clone()]);
+        }
+        explicit.extend_from_slice(&self.bytes[at..end]);
+        let mut object = parse(&explicit, self.encoding, path)?;
+        for element in parse(&implicit, Encoding::ImplicitLittle, path)? {
+            object.put(element);
+        }
+        Ok(object)
     }
 
     fn locate(path: &Path) -> Result<Self, Error> {
@@ -166,7 +195,11 @@ impl Bytes {
             uids::IMPLICIT_VR_LITTLE_ENDIAN => Encoding::ImplicitLittle,
             BIG_ENDIAN => Encoding::ExplicitBig,
             uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => {
-                return Ok((Encoding::ExplicitLittle, syntax, Scan { header: start..start, pixels: None }));
+                return Ok((
+                    Encoding::ExplicitLittle,
+                    syntax,
+                    Scan { header: start..start, implicit: Vec::new(), pixels: None },
+                ));
             }
             _ => Encoding::ExplicitLittle,
         };
@@ -176,17 +209,23 @@ impl Bytes {
 
     /// Replaces the deflated data set behind the meta group by its content, bounded against files made to explode.
     fn inflate(packed: &[u8], path: &Path) -> Result<Self, Error> {
-        const MOST_TIMES: u64 = 1032;
+        /// What a file of any size may unpack to, and how many times its size a larger one.
+        const FREE: u64 = 1 << 23;
+        const MOST_TIMES: u64 = 64;
         const MOST: u64 = 1 << 31;
         let (start, _) =
             scan::meta(packed, packed.len() as u64).map_err(|stop| stopped(stop, packed.len() as u64, path))?;
         let mut bytes = packed[..start].to_vec();
-        let limit = ((packed.len() - start) as u64 * MOST_TIMES).min(MOST);
-        DeflateDecoder::new(&packed[start..]).take(limit).read_to_end(&mut bytes).map_err(|e| Error::Decode {
+        let limit = ((packed.len() - start) as u64 * MOST_TIMES).clamp(FREE, MOST);
+        let failed = |reason: String| Error::Decode {
             syntax: uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.to_owned(),
-            reason: e.to_string(),
+            reason,
             path: path.to_owned(),
-        })?;
+        };
+        let unpacked = DeflateDecoder::new(&packed[start..]).take(limit + 1).read_to_end(&mut bytes);
+        if unpacked.map_err(|e| failed(e.to_string()))? as u64 > limit {
+            return Err(failed(format!("expected at most {limit} bytes of data set")));
+        }
         let length = bytes.len() as u64;
         let encoding = Encoding::ExplicitLittle;
         let scan = scan::dataset(&bytes, length, start, encoding).map_err(|stop| stopped(stop, length, path))?;
@@ -221,15 +260,11 @@ fn parse(header: &[u8], encoding: Encoding, path: &Path) -> Result<InMemDicomObj
         Encoding::ExplicitLittle => entries::EXPLICIT_VR_LITTLE_ENDIAN.erased(),
         Encoding::ExplicitBig => entries::EXPLICIT_VR_BIG_ENDIAN.erased(),
     };
-    // The parser's own panics on unforeseen bytes must cost this file only.
-    let parsed = catch_unwind(AssertUnwindSafe(|| InMemDicomObject::read_dataset_with_ts(header, &syntax)));
-    let mut object = match parsed {
-        Ok(Ok(object)) => object,
-        Ok(Err(error)) => return Err(malformed(error.to_string())),
-        Err(_) => return Err(malformed("bytes that stop the parser".to_owned())),
-    };
-    object.retain(|element: &InMemElement| is_standard(element.header().tag));
-    Ok(object)
+    match fenced(|| InMemDicomObject::read_dataset_with_ts(header, &syntax)) {
+        Some(Ok(object)) => Ok(object),
+        Some(Err(error)) => Err(malformed(error.to_string())),
+        None => Err(malformed("bytes that stop the parser".to_owned())),
+    }
 }
 
 /// Neither private nor a group length.

@@ -7,9 +7,9 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use isoscan_imaging::{Modality, Unit, Volume};
 
-use super::attributes::{put, put_decimals, put_empty, text};
+use super::attributes::{code, put, put_decimals, put_empty, put_items, text};
 use super::encode::plan;
-use super::output::{self, Written};
+use super::output::{self, Draft};
 use super::uid::uid;
 use crate::Error;
 use crate::provenance::sha256;
@@ -46,9 +46,9 @@ pub fn write_dicom_new(dir: &Path, volume: &Volume, new: &NewSeries) -> Result<V
         return Err(Error::NotWritable { modality: volume.modality(), unit: volume.unit(), path: dir.to_owned() });
     }
     let plan = plan(volume, None, dir)?;
-    let content = output::content_hashes(volume, &plan);
+    let content = output::Content::of(volume, &plan, dir)?.hashes;
     let mut object = fresh_study(&new.patient_id, &new.uid_seed);
-    complete(&mut object, Modality::Ct);
+    complete(&mut object, Modality::Ct, &new.uid_seed);
     let series = uid(&["series", &new.uid_seed, &new.description, &content.join("")]);
     put(&mut object, tags::SERIES_INSTANCE_UID, VR::UI, series.clone());
     put(&mut object, tags::SERIES_NUMBER, VR::IS, new.number.to_string());
@@ -64,11 +64,11 @@ pub fn write_dicom_new(dir: &Path, volume: &Volume, new: &NewSeries) -> Result<V
     put(&mut object, tags::PATIENT_POSITION, VR::CS, "HFS");
     put_decimals(&mut object, tags::WINDOW_CENTER, &[40.0]);
     put_decimals(&mut object, tags::WINDOW_WIDTH, &[400.0]);
-    output::write_slices(dir, volume, &plan, |k| {
+    output::write_slices(dir, volume, &plan, &[], |k| {
         let mut object = object.clone();
         put(&mut object, tags::SOP_INSTANCE_UID, VR::UI, uid(&["image", &series, &k.to_string(), &content[k]]));
         output::put_grid(&mut object, volume, k);
-        Written { object, padding: None }
+        Draft { object, padding: None }
     })
 }
 
@@ -102,8 +102,8 @@ pub(crate) fn sop_class(modality: Modality) -> Option<&'static str> {
 }
 
 /// Adds what the image class of `modality` requires and the object does not have: type 2 attributes empty, type 1 with the
-/// value that says the least.
-pub(crate) fn complete(object: &mut InMemDicomObject, modality: Modality) {
+/// value that says the least. UIDs that the source should have had follow from `seed`.
+pub(crate) fn complete(object: &mut InMemDicomObject, modality: Modality, seed: &str) {
     let empty = [
         (tags::STUDY_DATE, VR::DA),
         (tags::STUDY_TIME, VR::TM),
@@ -118,6 +118,10 @@ pub(crate) fn complete(object: &mut InMemDicomObject, modality: Modality) {
         (tags::SERIES_NUMBER, VR::IS),
     ];
     empty.into_iter().for_each(|(tag, vr)| or_empty(object, tag, vr));
+    or_put(object, tags::STUDY_INSTANCE_UID, VR::UI, &uid(&["study", seed]));
+    if !is_projection(modality) {
+        or_put(object, tags::FRAME_OF_REFERENCE_UID, VR::UI, &uid(&["frame of reference", seed]));
+    }
     if let Some(class) = sop_class(modality) {
         or_put(object, tags::SOP_CLASS_UID, VR::UI, class);
     }
@@ -150,7 +154,9 @@ pub(crate) fn complete(object: &mut InMemDicomObject, modality: Modality) {
     }
     if !is_projection(modality) {
         or_empty(object, tags::POSITION_REFERENCE_INDICATOR, VR::LO);
-        or_empty(object, tags::PATIENT_POSITION, VR::CS);
+        if object.get(tags::PATIENT_ORIENTATION_CODE_SEQUENCE).is_none() {
+            or_empty(object, tags::PATIENT_POSITION, VR::CS);
+        }
         or_empty(object, tags::SLICE_THICKNESS, VR::DS);
     }
 }
@@ -175,10 +181,15 @@ fn complete_pet(object: &mut InMemDicomObject) {
     ] {
         or_put(object, tag, vr, value);
     }
+    if object.get(tags::PATIENT_ORIENTATION_CODE_SEQUENCE).is_none() {
+        put_patient_orientation(object);
+    }
     for (tag, vr) in [
         (tags::CORRECTED_IMAGE, VR::CS),
         (tags::COLLIMATOR_TYPE, VR::CS),
         (tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE, VR::SQ),
+        (tags::PATIENT_ORIENTATION_CODE_SEQUENCE, VR::SQ),
+        (tags::PATIENT_GANTRY_RELATIONSHIP_CODE_SEQUENCE, VR::SQ),
         (tags::ACQUISITION_DATE, VR::DA),
         (tags::ACQUISITION_TIME, VR::TM),
     ] {
@@ -186,13 +197,31 @@ fn complete_pet(object: &mut InMemDicomObject) {
     }
 }
 
-fn or_empty(object: &mut InMemDicomObject, tag: dicom_core::Tag, vr: VR) {
+/// Codes for how the patient lies, which PET has in place of Patient Position (CID 19 to 21).
+fn put_patient_orientation(object: &mut InMemDicomObject) {
+    let position = text(object, tags::PATIENT_POSITION).unwrap_or_default();
+    object.remove_element(tags::PATIENT_POSITION);
+    let (gantry, modifier) = match position.as_str() {
+        "HFS" => (("102540008", "headfirst"), ("40199007", "supine")),
+        "HFP" => (("102540008", "headfirst"), ("1240000", "prone")),
+        "FFS" => (("102541007", "feet-first"), ("40199007", "supine")),
+        "FFP" => (("102541007", "feet-first"), ("1240000", "prone")),
+        _ => return,
+    };
+    let mut lying = code("102538003", "SCT", "recumbent");
+    put_items(&mut lying, tags::PATIENT_ORIENTATION_MODIFIER_CODE_SEQUENCE, vec![code(modifier.0, "SCT", modifier.1)]);
+    put_items(object, tags::PATIENT_ORIENTATION_CODE_SEQUENCE, vec![lying]);
+    let gantry = code(gantry.0, "SCT", gantry.1);
+    put_items(object, tags::PATIENT_GANTRY_RELATIONSHIP_CODE_SEQUENCE, vec![gantry]);
+}
+
+pub(crate) fn or_empty(object: &mut InMemDicomObject, tag: dicom_core::Tag, vr: VR) {
     if object.get(tag).is_none() {
         put_empty(object, tag, vr);
     }
 }
 
-fn or_put(object: &mut InMemDicomObject, tag: dicom_core::Tag, vr: VR, value: &str) {
+pub(crate) fn or_put(object: &mut InMemDicomObject, tag: dicom_core::Tag, vr: VR, value: &str) {
     if text(object, tag).is_none() {
         put(object, tag, vr, value);
     }

@@ -7,71 +7,77 @@ use dicom_core::value::C;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
-use isoscan_imaging::{Modality, Unit, Volume};
-use rayon::prelude::*;
+use isoscan_imaging::{Modality, Slices, Unit, Volume};
 
-use super::attributes::{code, decimal, put, put_decimals, put_items, put_u16, text};
-use super::encode::{Plan, encode, stored_range, stored_value};
+use super::attributes::{decimal, put, put_decimals, put_items, put_u16, text};
+use super::check::require_conformant;
+use super::encode::{Plan, encode, inexactness, stored_range, stored_value};
 use super::module::is_projection;
+use super::multiframe::unit_code;
 use super::pixels::SampleFormat;
+use super::slicewise::map_slices;
 use super::uid::uid;
 use crate::provenance::sha256;
 use crate::publish::write_synced;
 use crate::{Error, publish_folder};
 
 /// One object before its pixels are put in.
-pub(crate) struct Written {
+pub(crate) struct Draft {
     pub(crate) object: InMemDicomObject,
-    /// Intensity that the source marks as padding.
-    pub(crate) padding: Option<f32>,
+    /// Lowest and highest intensity that is padding.
+    pub(crate) padding: Option<(f32, f32)>,
 }
 
-/// SHA-256 of the pixel bytes and grid of each slice.
-pub(crate) fn content_hashes(volume: &Volume, plan: &Plan) -> Vec<String> {
-    let grid = format!("{:?} {} {}", volume.geometry(), volume.modality(), volume.unit());
-    planes(volume)
-        .enumerate()
-        .map(|(k, plane)| {
+/// What the stored numbers are, and how truly they give the voxels back.
+pub(crate) struct Content {
+    /// SHA-256 of the pixel bytes and grid of each slice.
+    pub(crate) hashes: Vec<String>,
+    pub(crate) max_error: f64,
+    pub(crate) clamped: usize,
+}
+
+impl Content {
+    pub(crate) fn of(image: &dyn Slices, plan: &Plan, output: &Path) -> Result<Self, Error> {
+        let grid = format!("{:?} {} {}", image.geometry(), image.modality(), image.unit());
+        let each = map_slices(image, output, |k, plane| {
             let format = plan.format(k);
             let mut bytes = encode(format, plane);
             bytes.extend_from_slice(format!("{grid} {} {} {k}", format.slope, format.intercept).as_bytes());
-            sha256(&bytes)
-        })
-        .collect()
+            Ok((sha256(&bytes), inexactness(format, plane)))
+        })?;
+        let wider = |(error, clamped): (f64, usize), &(_, (e, c)): &(String, (f64, usize))| (error.max(e), clamped + c);
+        let (max_error, clamped) = each.iter().fold((0.0, 0), wider);
+        Ok(Self { hashes: each.into_iter().map(|(hash, _)| hash).collect(), max_error, clamped })
+    }
 }
 
-/// Writes one file per slice into a folder that appears whole or not at all.
+/// Writes one file per slice into a folder that appears whole, with no finding that `sources` do not have, or not at all.
 pub(crate) fn write_slices(
     dir: &Path,
-    volume: &Volume,
+    image: &dyn Slices,
     plan: &Plan,
-    object: impl Fn(usize) -> Written + Sync,
+    sources: &[PathBuf],
+    object: impl Fn(usize) -> Draft + Sync,
 ) -> Result<Vec<PathBuf>, Error> {
-    let planes: Vec<&[f32]> = planes(volume).collect();
     let name = |k: usize| format!("{:05}.dcm", k + 1);
     publish_folder(dir, |unfinished| {
-        planes
-            .par_iter()
-            .enumerate()
-            .map(|(k, plane)| {
-                let Written { mut object, padding } = object(k);
-                put(&mut object, tags::INSTANCE_NUMBER, VR::IS, (k + 1).to_string());
-                put_pixels(&mut object, volume, plan.format(k), plane, padding);
-                write_object(&unfinished.join(name(k)), object)
-            })
-            .collect::<Vec<_>>()
-            .into_iter()
-            .collect::<Result<(), _>>()
+        map_slices(image, dir, |k, plane| {
+            let Draft { mut object, padding } = object(k);
+            put(&mut object, tags::INSTANCE_NUMBER, VR::IS, (k + 1).to_string());
+            put_pixels(&mut object, image, plan.format(k), plane, padding);
+            write_object(&unfinished.join(name(k)), object)
+        })?;
+        require_conformant(unfinished, dir, sources)
     })?;
-    Ok((0..planes.len()).map(|k| dir.join(name(k))).collect())
+    Ok((0..image.geometry().size()[2]).map(|k| dir.join(name(k))).collect())
 }
 
 /// Position, orientation and pixel distances of slice `k`.
-pub(crate) fn put_grid(object: &mut InMemDicomObject, volume: &Volume, k: usize) {
-    let geometry = volume.geometry();
+pub(crate) fn put_grid(object: &mut InMemDicomObject, image: &dyn Slices, k: usize) {
+    let geometry = image.geometry();
     let [x_mm, y_mm, z_mm] = geometry.spacing_mm();
     put_decimals(object, tags::PIXEL_SPACING, &[y_mm, x_mm]);
-    if is_projection(volume.modality()) {
+    if is_projection(image.modality()) {
         put_decimals(object, tags::IMAGER_PIXEL_SPACING, &[y_mm, x_mm]);
         return;
     }
@@ -79,7 +85,7 @@ pub(crate) fn put_grid(object: &mut InMemDicomObject, volume: &Volume, k: usize)
     let position = geometry.world_from_voxel().apply([0.0, 0.0, k as f64]);
     put_decimals(object, tags::IMAGE_ORIENTATION_PATIENT, &[x, y].concat());
     put_decimals(object, tags::IMAGE_POSITION_PATIENT, &position);
-    if volume.modality() == Modality::Mr {
+    if image.modality() == Modality::Mr {
         put_decimals(object, tags::SPACING_BETWEEN_SLICES, &[z_mm]);
     }
 }
@@ -91,19 +97,19 @@ pub(crate) fn ascii(words: &str, length: usize) -> String {
     words.chars().map(plain).map(separated).take(length).collect::<String>().trim().to_owned()
 }
 
-fn planes(volume: &Volume) -> impl Iterator<Item = &[f32]> {
+pub(crate) fn planes(volume: &Volume) -> impl Iterator<Item = &[f32]> {
     let [nx, ny, _] = volume.geometry().size();
     volume.as_slice().chunks(nx * ny)
 }
 
 fn put_pixels(
     object: &mut InMemDicomObject,
-    volume: &Volume,
+    image: &dyn Slices,
     format: &SampleFormat,
     plane: &[f32],
-    padding: Option<f32>,
+    padding: Option<(f32, f32)>,
 ) {
-    let [nx, ny, _] = volume.geometry().size();
+    let [nx, ny, _] = image.geometry().size();
     put(object, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2");
     for (tag, value) in [
         (tags::SAMPLES_PER_PIXEL, 1),
@@ -121,10 +127,15 @@ fn put_pixels(
         put_stored(object, tags::SMALLEST_IMAGE_PIXEL_VALUE, low, format.signed);
         put_stored(object, tags::LARGEST_IMAGE_PIXEL_VALUE, high, format.signed);
     }
-    if let Some(stored) = padding.and_then(|intensity| stored_value(format, intensity)) {
-        put_stored(object, tags::PIXEL_PADDING_VALUE, stored, format.signed);
+    if let Some((low, high)) = padding
+        && let (Some(first), Some(last)) = (stored_value(format, low), stored_value(format, high))
+    {
+        put_stored(object, tags::PIXEL_PADDING_VALUE, first, format.signed);
+        if last != first {
+            put_stored(object, tags::PIXEL_PADDING_RANGE_LIMIT, last, format.signed);
+        }
     }
-    put_rescale(object, volume, format);
+    put_rescale(object, image, format);
     let vr = if format.bits_allocated == 8 { VR::OB } else { VR::OW };
     let bytes: C<u8> = encode(format, plane).into();
     object.put(DataElement::new(tags::PIXEL_DATA, vr, PrimitiveValue::U8(bytes)));
@@ -132,9 +143,9 @@ fn put_pixels(
 
 /// Slope and intercept, where the class has them, needs them, or the source had them. The MR class has none of its own, so
 /// a Real World Value Mapping says the same there.
-fn put_rescale(object: &mut InMemDicomObject, volume: &Volume, format: &SampleFormat) {
+fn put_rescale(object: &mut InMemDicomObject, image: &dyn Slices, format: &SampleFormat) {
     let identity = (format.slope, format.intercept) == (1.0, 0.0);
-    let asked = matches!(volume.modality(), Modality::Ct | Modality::Pt);
+    let asked = matches!(image.modality(), Modality::Ct | Modality::Pt);
     let had = object.get(tags::RESCALE_SLOPE).is_some();
     if identity && !asked && !had {
         return;
@@ -145,10 +156,10 @@ fn put_rescale(object: &mut InMemDicomObject, volume: &Volume, format: &SampleFo
             put(object, tag, VR::DS, decimal(value));
         }
     }
-    if volume.modality() == Modality::Mr && !identity {
-        put_items(object, tags::REAL_WORLD_VALUE_MAPPING_SEQUENCE, vec![real_world_mapping(volume.unit(), format)]);
+    if image.modality() == Modality::Mr && !identity {
+        put_items(object, tags::REAL_WORLD_VALUE_MAPPING_SEQUENCE, vec![real_world_mapping(image.unit(), format)]);
     }
-    match (volume.modality(), volume.unit()) {
+    match (image.modality(), image.unit()) {
         (Modality::Pt, _) => {}
         (Modality::Ct, Unit::Hounsfield) => put(object, tags::RESCALE_TYPE, VR::LO, "HU"),
         _ if had && object.get(tags::RESCALE_TYPE).is_some() => {}
@@ -156,7 +167,7 @@ fn put_rescale(object: &mut InMemDicomObject, volume: &Volume, format: &SampleFo
     }
 }
 
-fn real_world_mapping(unit: Unit, format: &SampleFormat) -> InMemDicomObject {
+pub(crate) fn real_world_mapping(unit: Unit, format: &SampleFormat) -> InMemDicomObject {
     let (first, last) = format.range();
     let mut item = InMemDicomObject::new_empty();
     put_stored(&mut item, tags::REAL_WORLD_VALUE_FIRST_VALUE_MAPPED, first, format.signed);
@@ -168,11 +179,11 @@ fn real_world_mapping(unit: Unit, format: &SampleFormat) -> InMemDicomObject {
     }
     put(&mut item, tags::LUT_EXPLANATION, VR::LO, format!("{unit} intensities"));
     put(&mut item, tags::LUT_LABEL, VR::SH, unit.to_string());
-    put_items(&mut item, tags::MEASUREMENT_UNITS_CODE_SEQUENCE, vec![code("1", "UCUM", "no units")]);
+    put_items(&mut item, tags::MEASUREMENT_UNITS_CODE_SEQUENCE, vec![unit_code(unit)]);
     item
 }
 
-fn put_stored(object: &mut InMemDicomObject, tag: Tag, value: i64, signed: bool) {
+pub(crate) fn put_stored(object: &mut InMemDicomObject, tag: Tag, value: i64, signed: bool) {
     let (vr, value) = if signed {
         (VR::SS, PrimitiveValue::from(value as i16))
     } else {
@@ -181,7 +192,7 @@ fn put_stored(object: &mut InMemDicomObject, tag: Tag, value: i64, signed: bool)
     object.put(DataElement::new(tag, vr, value));
 }
 
-fn write_object(path: &Path, object: InMemDicomObject) -> Result<(), Error> {
+pub(crate) fn write_object(path: &Path, object: InMemDicomObject) -> Result<(), Error> {
     let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
     let meta = FileMetaTableBuilder::new()
         .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)

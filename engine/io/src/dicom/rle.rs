@@ -1,43 +1,63 @@
-//! DICOM RLE Lossless, PS3.5 annex G: per byte of the sample one PackBits segment, most significant first.
+//! DICOM RLE Lossless, PS3.5 annex G: per channel and byte of the sample one PackBits segment, most significant byte first.
 
-/// Decodes one frame of `pixels` samples of `bytes_per_pixel` bytes to little-endian samples. `Err` says what is wrong.
-pub(crate) fn decode(frame: &[u8], pixels: usize, bytes_per_pixel: usize) -> Result<Vec<u8>, &'static str> {
+/// Decodes one channel of a frame of `pixels` pixels, `width` bytes a sample, to little-endian samples. `Err` says what
+/// is wrong.
+pub(crate) fn decode(
+    frame: &[u8],
+    pixels: usize,
+    width: usize,
+    channels: usize,
+    channel: usize,
+) -> Result<Vec<u8>, &'static str> {
+    /// A pair of bytes unpacks to at most this many.
+    const MOST_OF_A_PAIR: usize = 128;
     let header = frame.get(..64).ok_or("RLE header cut")?;
     let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|b| header[4 * i + b])) as usize;
     let segments = word(0);
-    if segments != bytes_per_pixel {
-        return Err("RLE segment count differs from the bytes of a sample");
+    if segments != width * channels || segments > 15 {
+        return Err("RLE segment count differs from the bytes of a pixel");
     }
-    let mut samples = vec![0; pixels * bytes_per_pixel];
-    for segment in 0..segments {
+    if pixels > frame.len() * MOST_OF_A_PAIR / 2 {
+        return Err("RLE frame too short for its pixels");
+    }
+    let mut samples = vec![0; pixels * width];
+    for byte in 0..width {
+        let segment = channel * width + byte;
         let start = word(1 + segment);
         let end = if segment + 1 < segments { word(2 + segment) } else { frame.len() };
         let packed = frame.get(start..end).filter(|_| start >= 64).ok_or("RLE segment outside its frame")?;
-        unpack(packed, pixels, |pixel, byte| samples[pixel * bytes_per_pixel + segments - 1 - segment] = byte)?;
+        match width {
+            1 => unpack::<1>(packed, &mut samples, 0)?,
+            2 => unpack::<2>(packed, &mut samples, 1 - byte)?,
+            _ => unpack::<4>(packed, &mut samples, 3 - byte)?,
+        }
     }
     Ok(samples)
 }
 
-fn unpack(packed: &[u8], count: usize, mut put: impl FnMut(usize, u8)) -> Result<(), &'static str> {
-    let (mut at, mut out) = (0, 0);
-    while out < count {
-        let control = *packed.get(at).ok_or("RLE segment too short")? as i8;
-        at += 1;
-        if control == -128 {
-            continue;
-        }
-        if control >= 0 {
-            let run = control as usize + 1;
-            let literal = packed.get(at..at + run).ok_or("RLE segment too short")?;
-            literal.iter().take(count - out).enumerate().for_each(|(i, &byte)| put(out + i, byte));
-            at += run;
-            out += run;
-        } else {
-            let run = 1 - isize::from(control);
-            let byte = *packed.get(at).ok_or("RLE segment too short")?;
-            (out..(out + run as usize).min(count)).for_each(|pixel| put(pixel, byte));
-            at += 1;
-            out += run as usize;
+/// Unpacks a segment into byte `place` of every sample of `WIDTH` bytes.
+fn unpack<const WIDTH: usize>(packed: &[u8], samples: &mut [u8], place: usize) -> Result<(), &'static str> {
+    const SHORT: &str = "RLE segment too short";
+    let (mut out, _) = samples.as_chunks_mut::<WIDTH>();
+    let mut packed = packed;
+    while !out.is_empty() {
+        let (&control, rest) = packed.split_first().ok_or(SHORT)?;
+        match control {
+            0x80 => packed = rest,
+            0..0x80 => {
+                let run = usize::from(control) + 1;
+                let (literal, rest) = rest.split_at_checked(run).ok_or(SHORT)?;
+                let (now, later) = out.split_at_mut(run.min(out.len()));
+                now.iter_mut().zip(literal).for_each(|(sample, &byte)| sample[place] = byte);
+                (out, packed) = (later, rest);
+            }
+            _ => {
+                let run = 257 - usize::from(control);
+                let (&byte, rest) = rest.split_first().ok_or(SHORT)?;
+                let (now, later) = out.split_at_mut(run.min(out.len()));
+                now.iter_mut().for_each(|sample| sample[place] = byte);
+                (out, packed) = (later, rest);
+            }
         }
     }
     Ok(())
@@ -60,16 +80,23 @@ mod tests {
 
     #[test]
     fn runs_and_literals_of_two_segments_make_little_endian_words() {
-        assert_eq!(decode(&frame(), 4, 2), Ok(vec![5, 1, 6, 1, 7, 1, 8, 2]));
+        assert_eq!(decode(&frame(), 4, 2, 1, 0), Ok(vec![5, 1, 6, 1, 7, 1, 8, 2]));
+    }
+
+    #[test]
+    fn segments_of_two_channels_are_told_apart() {
+        assert_eq!(decode(&frame(), 4, 1, 2, 0), Ok(vec![1, 1, 1, 2]));
+        assert_eq!(decode(&frame(), 4, 1, 2, 1), Ok(vec![5, 6, 7, 8]));
     }
 
     #[test]
     fn damaged_frames_are_refused() {
-        assert_eq!(decode(&frame()[..63], 4, 2), Err("RLE header cut"));
-        assert_eq!(decode(&frame(), 4, 1), Err("RLE segment count differs from the bytes of a sample"));
-        assert_eq!(decode(&frame(), 5, 2), Err("RLE segment too short"));
+        assert_eq!(decode(&frame()[..63], 4, 2, 1, 0), Err("RLE header cut"));
+        assert_eq!(decode(&frame(), 4, 1, 1, 0), Err("RLE segment count differs from the bytes of a pixel"));
+        assert_eq!(decode(&frame(), 5, 2, 1, 0), Err("RLE segment too short"));
+        assert_eq!(decode(&frame(), 1 << 20, 2, 1, 0), Err("RLE frame too short for its pixels"));
         let mut outside = frame();
         outside[9] = 0xFF;
-        assert_eq!(decode(&outside, 4, 2), Err("RLE segment outside its frame"));
+        assert_eq!(decode(&outside, 4, 2, 1, 0), Err("RLE segment outside its frame"));
     }
 }

@@ -30,11 +30,25 @@ pub(crate) struct PixelElement {
     pub(crate) words: bool,
 }
 
+/// An element of VR UN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Implicit {
+    pub(crate) tag: Tag,
+    /// The length as the file tells it; `None` for a sequence up to its delimiter.
+    pub(crate) length: Option<u32>,
+    /// The whole element.
+    pub(crate) element: Range<usize>,
+    pub(crate) value: Range<usize>,
+}
+
 /// Where a file's data set lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scan {
     /// The elements before the pixel data.
     pub(crate) header: Range<usize>,
+    /// Elements of unknown VR in a header of explicit VR, whose values are in implicit little endian (PS3.5 6.2.2): the
+    /// standard ones, and all of unknown length.
+    pub(crate) implicit: Vec<Implicit>,
     pub(crate) pixels: Option<PixelElement>,
 }
 
@@ -87,6 +101,7 @@ pub(crate) fn meta(bytes: &[u8], file_length: u64) -> Result<(usize, String), St
 pub(crate) fn dataset(bytes: &[u8], file_length: u64, start: usize, encoding: Encoding) -> Result<Scan, Stop> {
     let walk = Walk { bytes, file_length, encoding };
     let mut at = start;
+    let mut implicit = Vec::new();
     while (at as u64) < file_length {
         let rest = file_length - at as u64;
         if rest < 8 {
@@ -106,11 +121,20 @@ pub(crate) fn dataset(bytes: &[u8], file_length: u64, start: usize, encoding: En
             }
             let offset = element.value as u64;
             let pixels = PixelElement { tag: element.tag, offset, length, words: element.vr != VR::OB };
-            return Ok(Scan { header: start..at, pixels: Some(pixels) });
+            return Ok(Scan { header: start..at, implicit, pixels: Some(pixels) });
         }
-        at = walk.past(&element, 0)?;
+        let end = walk.past(&element, 0)?;
+        let standard = element.tag.group().is_multiple_of(2);
+        if encoding != Encoding::ImplicitLittle && element.vr == VR::UN && (standard || element.length.is_none()) {
+            let Element { tag, length, value, .. } = element;
+            if length.is_some() && dictionary_vr(tag) == VR::SQ {
+                Walk { encoding: Encoding::ImplicitLittle, ..walk }.items(value, Some(end), 0)?;
+            }
+            implicit.push(Implicit { tag, length, element: at..end, value: value..end });
+        }
+        at = end;
     }
-    Ok(Scan { header: start..at, pixels: None })
+    Ok(Scan { header: start..at, implicit, pixels: None })
 }
 
 /// Deeper sequences are refused: parsing them would recurse as deep.
@@ -154,7 +178,7 @@ impl Walk<'_> {
         let defined = |length: u32| (length != u32::MAX).then_some(length);
         // Items and delimiters have no VR in any encoding.
         if tag.group() == 0xFFFE || self.encoding == Encoding::ImplicitLittle {
-            let vr = StandardDataDictionary.by_tag(tag).map_or(VR::UN, |entry| entry.vr().relaxed());
+            let vr = dictionary_vr(tag);
             return Ok(Element { tag, vr, length: defined(self.u32(at + 4)), value: at + 8 });
         }
         let vr = VR::from_binary([self.bytes[at + 4], self.bytes[at + 5]]).unwrap_or(VR::UN);
@@ -235,6 +259,10 @@ impl Walk<'_> {
     }
 }
 
+fn dictionary_vr(tag: Tag) -> VR {
+    StandardDataDictionary.by_tag(tag).map_or(VR::UN, |entry| entry.vr().relaxed())
+}
+
 /// The plain transfer syntax whose first element makes sense at `at`.
 fn guess(bytes: &[u8], at: usize) -> Option<&'static str> {
     let first = bytes.get(at..at + 8)?;
@@ -287,6 +315,18 @@ mod tests {
         assert_eq!(
             scan.pixels,
             Some(PixelElement { tag: Tag(0x7FE0, 0x0010), offset: header as u64 + 12, length: Some(4), words: true })
+        );
+    }
+
+    #[test]
+    fn a_sequence_of_unknown_kind_is_set_apart() {
+        let mut bytes = vec![0x08, 0, 0x15, 0x11, b'U', b'N', 0, 0, 0xFF, 0xFF, 0xFF, 0xFF];
+        bytes.extend_from_slice(&[0xFE, 0xFF, 0x00, 0xE0, 10, 0, 0, 0, 8, 0, 0x50, 0x11, 2, 0, 0, 0, b'1', 0]);
+        bytes.extend_from_slice(&[0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]);
+        let scan = walk(&bytes).unwrap();
+        assert_eq!(
+            scan.implicit,
+            [Implicit { tag: Tag(0x0008, 0x1115), length: None, element: 0..bytes.len(), value: 12..bytes.len() }]
         );
     }
 

@@ -1,16 +1,19 @@
-use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
-use isoscan_imaging::{Affine3, Geometry, Modality, Unit, Volume};
-use ndarray::Array3;
-use rayon::prelude::*;
+use isoscan_imaging::{Affine3, Geometry, Mask, Modality, Slices, StorageError, Unit, Volume};
 
-use super::attributes::{number, text};
+use super::attributes::{decimal, put, put_decimals, text};
+use super::frames::{Plane, headers};
+use super::group::{Group, SAME_POSITION_MM};
 use super::header::Slice;
-use super::pixels::{SampleFormat, read_intensities};
-use crate::{Error, Series, SeriesSummary, Source, Warning, nifti};
+use super::lut::Rescale;
+use super::repair::even_slices;
+use super::suv::{Uptake, uptake};
+use super::voxels::{Voxels, declares_padding, read_voxels};
+use crate::{Error, ReadOptions, Series, Source, StoredSeries, Uneven, Warning, nifti};
 
 /// Headers of the DICOM files that a volume came from, in slice order.
 #[derive(Debug, Clone)]
@@ -19,15 +22,20 @@ pub struct DicomSource(Arc<Kept>);
 #[derive(Debug)]
 struct Kept {
     slices: Vec<Slice>,
-    geometry: Geometry,
-    modality: Modality,
-    unit: Unit,
+    stored: Arc<Ordered>,
 }
 
 impl DicomSource {
-    /// The files in slice order.
+    /// The files in slice order, each once.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.0.slices.iter().map(|slice| slice.path.clone()).collect()
+        let mut paths: Vec<PathBuf> = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for slice in &self.0.slices {
+            if seen.insert(&slice.path) {
+                paths.push(slice.path.clone());
+            }
+        }
+        paths
     }
 
     /// Series Instance UID (0020,000E).
@@ -37,186 +45,285 @@ impl DicomSource {
 
     /// The grid as read.
     pub fn geometry(&self) -> &Geometry {
-        &self.0.geometry
+        &self.0.stored.geometry
     }
 
+    /// One header per slice of the grid, as if each slice were a file of its own. Where slices were interpolated, that of
+    /// the nearest measured one.
     pub(crate) fn slices(&self) -> &[Slice] {
         &self.0.slices
     }
 
+    /// Intensities of some slices, read again, and which of them the files declare as padding; `None` when they declare none.
+    ///
+    /// # Errors
+    /// As when the series was read.
+    pub(crate) fn padded(&self, slices: Range<usize>) -> Result<Option<Voxels>, Error> {
+        let stored = &self.0.stored;
+        if !stored.planes[stored.measured(&slices)].iter().any(|plane| declares_padding(&plane.file)) {
+            return Ok(None);
+        }
+        stored.voxels(slices).map(Some)
+    }
+
     pub(crate) fn modality(&self) -> Modality {
-        self.0.modality
+        self.0.stored.modality
     }
 
     pub(crate) fn unit(&self) -> Unit {
+        self.0.stored.unit
+    }
+}
+
+/// Position of a plane along its normal, row × column, mm; `None` without position and orientation.
+pub(crate) fn distance_along_normal(plane: &Plane) -> Option<f64> {
+    let normal = normal(plane.orientation?);
+    let length = dot(normal, normal).sqrt();
+    (length > 0.0).then(|| dot(plane.position.unwrap_or([f64::NAN; 3]), normal) / length).filter(|d| d.is_finite())
+}
+
+/// The planes of one volume in their order, and everything else about it but its voxels.
+#[derive(Debug)]
+struct Ordered {
+    planes: Vec<Plane>,
+    rescales: Vec<Rescale>,
+    spacing: Spacing,
+    geometry: Geometry,
+    modality: Modality,
+    unit: Unit,
+    /// The rescales give uptake values where the files have activities.
+    converted: bool,
+    warnings: Vec<Warning>,
+}
+
+impl Ordered {
+    /// Sorts the planes by position and checks or makes that they are evenly spaced.
+    fn of(group: Group, options: &ReadOptions) -> Result<Self, Error> {
+        let Group { summary, planes, mut warnings } = group;
+        let told_modality = summary.modality;
+        if told_modality == Modality::Seg {
+            return Err(planes[0].file.unsupported("DICOM segmentation"));
+        }
+        let planes = sorted(planes)?;
+        if planes[0].assumed {
+            warnings.push(Warning::AssumedPositions);
+        }
+        if planes[0].text(tags::PHOTOMETRIC_INTERPRETATION).as_deref() == Some("PALETTE COLOR") {
+            warnings.push(Warning::PaletteIndices);
+        }
+        if let Some(scaling) = planes[0].number(tags::DOSE_GRID_SCALING) {
+            warnings.push(Warning::UnscaledDose { scaling });
+        }
+        let spacing = Spacing::of(&planes, options.uneven, &mut warnings)?;
+        let rescales = planes.iter().map(Plane::rescale).collect::<Result<Vec<_>, _>>()?;
+        let modality = options.modality.unwrap_or(told_modality);
+        let (told_unit, rescales, converted) = match (told_modality, options.unit) {
+            (Modality::Pt, None | Some(Unit::Suv)) if modality == Modality::Pt => {
+                uptakes(&planes, rescales, &mut warnings)
+            }
+            _ => (unit_of(&planes[0], told_modality), rescales, false),
+        };
+        let usual = || if modality == told_modality { told_unit } else { nifti::default_unit(modality) };
+        let unit = options.unit.unwrap_or_else(usual);
+        let geometry = geometry(&planes, &spacing, &mut warnings)?;
+        Ok(Self { planes, rescales, spacing, geometry, modality, unit, converted, warnings })
+    }
+
+    /// One header per plane.
+    fn headers(&self) -> Vec<Slice> {
+        let mut slices = headers(&self.planes, &self.rescales);
+        if self.converted {
+            slices.iter_mut().for_each(tell_uptake);
+        }
+        slices
+    }
+
+    /// The planes that slices of the grid are made of.
+    fn measured(&self, slices: &Range<usize>) -> Range<usize> {
+        match &self.spacing {
+            Spacing::Even { .. } => slices.clone(),
+            Spacing::Evened { even, .. } => even.measured(slices),
+        }
+    }
+
+    /// Slices of the grid.
+    fn voxels(&self, slices: Range<usize>) -> Result<Voxels, Error> {
+        let measured = self.measured(&slices);
+        let voxels = read_voxels(&self.planes[measured.clone()], &self.rescales[measured])?;
+        Ok(match &self.spacing {
+            Spacing::Even { .. } => voxels,
+            Spacing::Evened { even, .. } => even.of(&voxels, slices),
+        })
+    }
+
+    fn source(self: &Arc<Self>) -> Source {
+        let mut slices = self.headers();
+        if let Spacing::Evened { even, .. } = &self.spacing {
+            slices = even.nearest().map(|k| slices[k].clone()).collect();
+        }
+        Source::Dicom(DicomSource(Arc::new(Kept { slices, stored: Arc::clone(self) })))
+    }
+}
+
+/// Orders the planes of one volume and reads their voxels.
+pub(crate) fn stack(group: Group, options: &ReadOptions) -> Result<Series, Error> {
+    let ordered = Arc::new(Ordered::of(group, options)?);
+    let failed = |source| Error::Image { source, path: ordered.planes[0].file.path.clone() };
+    let geometry = ordered.geometry.clone();
+    let voxels = ordered.voxels(0..geometry.size()[2])?;
+    let volume = Volume::new(voxels.intensities, geometry.clone(), ordered.modality, ordered.unit).map_err(failed)?;
+    let padding = voxels.padding.map(|inside| Mask::new(inside, geometry)).transpose().map_err(failed)?.map(Arc::new);
+    Ok(Series { volume, source: ordered.source(), padding, warnings: ordered.warnings.clone() })
+}
+
+/// A series whose slices are read when they are asked for.
+pub(crate) fn open_slices(group: Group, options: &ReadOptions) -> Result<StoredSeries, Error> {
+    let ordered = Arc::new(Ordered::of(group, options)?);
+    let (source, warnings) = (ordered.source(), ordered.warnings.clone());
+    Ok(StoredSeries { slices: Box::new(OnDisk(ordered)), source, warnings })
+}
+
+/// Slices that are read from their files.
+struct OnDisk(Arc<Ordered>);
+
+impl Slices for OnDisk {
+    fn geometry(&self) -> &Geometry {
+        &self.0.geometry
+    }
+
+    fn modality(&self) -> Modality {
+        self.0.modality
+    }
+
+    fn unit(&self) -> Unit {
         self.0.unit
     }
-}
 
-/// Position of a slice along its normal, row × column, mm; `None` without position and orientation.
-pub(crate) fn distance_along_normal(slice: &Slice) -> Option<f64> {
-    Some(dot(slice.position?, normal(slice.orientation?)))
-}
-
-/// Sorts the slices of one volume by position, checks that they are evenly spaced, and reads their voxels.
-pub(crate) fn stack(
-    slices: Vec<Slice>,
-    summary: &SeriesSummary,
-    modality: Option<Modality>,
-    unit: Option<Unit>,
-) -> Result<Series, Error> {
-    let mut warnings = Vec::new();
-    let slices = without_twins(slices, &mut warnings);
-    slices.iter().try_for_each(require_plain_image)?;
-    let slices = sorted(slices)?;
-    let geometry = geometry(&slices, &mut warnings)?;
-    let voxels = read_voxels(&slices, &geometry)?;
-    let told_modality = summary.modality;
-    let told_unit = unit_of(&slices[0], told_modality, &mut warnings);
-    let modality = modality.unwrap_or(told_modality);
-    let unit = unit.unwrap_or(if modality == told_modality { told_unit } else { nifti::default_unit(modality) });
-    let path = slices[0].path.clone();
-    let volume =
-        Volume::new(voxels, geometry.clone(), modality, unit).map_err(|source| Error::Image { source, path })?;
-    let source = Source::Dicom(DicomSource(Arc::new(Kept { slices, geometry, modality, unit })));
-    Ok(Series { volume, source, warnings })
-}
-
-/// Drops files that repeat a SOP Instance UID.
-fn without_twins(slices: Vec<Slice>, warnings: &mut Vec<Warning>) -> Vec<Slice> {
-    let mut seen = BTreeSet::new();
-    slices
-        .into_iter()
-        .filter(|slice| {
-            let first = slice.sop_instance.is_empty() || seen.insert(slice.sop_instance.clone());
-            if !first {
-                warnings.push(Warning::DuplicateSlice { path: slice.path.clone() });
-            }
-            first
-        })
-        .collect()
-}
-
-fn require_plain_image(slice: &Slice) -> Result<(), Error> {
-    if slice.pixels.is_none() {
-        return Err(slice.unsupported("DICOM object without pixels"));
+    fn read(&self, first: usize, voxels: &mut [f32]) -> Result<(), StorageError> {
+        let [nx, ny, _] = self.0.geometry.size();
+        let read = self.0.voxels(first..first + voxels.len() / (nx * ny))?;
+        voxels.copy_from_slice(read.intensities.as_slice().expect("a new array is contiguous"));
+        Ok(())
     }
-    for (field, found) in [("Rows", slice.rows), ("Columns", slice.columns)] {
-        if found == 0 {
-            return Err(slice.malformed(field, "1 to 65535", found));
+}
+
+fn sorted(mut planes: Vec<Plane>) -> Result<Vec<Plane>, Error> {
+    let unplaced = planes.iter().find(|plane| distance_along_normal(plane).is_none());
+    if let (Some(plane), 2..) = (unplaced, planes.len()) {
+        return Err(Error::SeveralVolumes { volumes: planes.len() as u64, path: plane.file.path.clone() });
+    }
+    planes.sort_by(|a, b| {
+        let by_distance = distance_along_normal(a).partial_cmp(&distance_along_normal(b));
+        by_distance
+            .unwrap_or(std::cmp::Ordering::Equal)
+            .then_with(|| a.file.path.cmp(&b.file.path))
+            .then(a.frame.cmp(&b.frame))
+    });
+    Ok(planes)
+}
+
+/// How the slices of a volume follow each other.
+#[derive(Debug)]
+enum Spacing {
+    /// By one step, LPS mm.
+    Even { step: [f64; 3] },
+    /// Unevenly; `even` slices one step apart replace them.
+    Evened { step: [f64; 3], even: super::repair::EvenSlices },
+}
+
+impl Spacing {
+    fn of(planes: &[Plane], uneven: Uneven, warnings: &mut Vec<Warning>) -> Result<Self, Error> {
+        let [first, .., last] = planes else {
+            return Ok(Self::Even { step: single_slice_step(&planes[0], warnings) });
+        };
+        let distances: Vec<f64> = planes.iter().filter_map(distance_along_normal).collect();
+        let gaps: Vec<f64> = distances.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        if gaps.iter().any(|&gap| gap < SAME_POSITION_MM) {
+            let same = gaps.iter().map(|&gap| u64::from(gap < SAME_POSITION_MM));
+            let volumes = 1 + same.fold((0, 0), longest_run).1;
+            return Err(Error::SeveralVolumes { volumes, path: first.file.path.clone() });
+        }
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let (from, to) = (first.position.unwrap_or_default(), last.position.unwrap_or_default());
+        let span = distances[distances.len() - 1] - distances[0];
+        let per_mm: [f64; 3] = std::array::from_fn(|a| (to[a] - from[a]) / span);
+        require_one_line(planes, &distances, per_mm)?;
+        if gaps.iter().all(|gap| (gap - mean).abs() <= (0.01 * mean).max(0.01)) {
+            let count = gaps.len() as f64;
+            return Ok(Self::Even { step: std::array::from_fn(|a| (to[a] - from[a]) / count) });
+        }
+        // One long gap drags the mean along; the usual gap names the odd one.
+        let usual = median(&gaps);
+        if uneven == Uneven::Refuse {
+            return Err(uneven_slices(planes, &gaps, usual));
+        }
+        let even = even_slices(&distances, usual);
+        warnings.push(even.warning(&distances, usual));
+        Ok(Self::Evened { step: per_mm.map(|x| x * even.gap_mm), even })
+    }
+}
+
+fn uneven_slices(planes: &[Plane], gaps: &[f64], usual: f64) -> Error {
+    let off = |&at: &usize| (gaps[at] - usual).abs();
+    let at = (0..gaps.len()).rev().max_by(|p, q| off(p).total_cmp(&off(q))).unwrap_or(0);
+    let times = (gaps[at] / usual).round();
+    let whole = (gaps[at] / usual - times).abs() < 0.1 && times >= 2.0;
+    Error::UnevenSlices {
+        expected_mm: usual,
+        found_mm: gaps[at],
+        slice: at + 1,
+        missing: if whole { times as usize - 1 } else { 0 },
+        path: planes[at + 1].file.path.clone(),
+    }
+}
+
+/// Requires that no plane lies more than half a pixel beside the line through the first and the last one, which rises by
+/// `per_mm` for each mm along the normal; on a tilted gantry it leans.
+fn require_one_line(planes: &[Plane], distances: &[f64], per_mm: [f64; 3]) -> Result<(), Error> {
+    let pixel_mm = planes[0].pixel_spacing.map_or(1.0, |[y, x]| y.min(x));
+    let first = planes[0].position.unwrap_or_default();
+    for (k, (plane, distance)) in planes.iter().zip(distances).enumerate() {
+        let position = plane.position.unwrap_or_default();
+        let along = distance - distances[0];
+        let off: [f64; 3] = std::array::from_fn(|a| position[a] - first[a] - along * per_mm[a]);
+        let distance_mm = dot(off, off).sqrt();
+        if distance_mm > 0.5 * pixel_mm {
+            return Err(Error::ShiftedSlice { slice: k + 1, distance_mm, path: plane.file.path.clone() });
         }
     }
-    if slice.frames() > 1 {
-        return Err(slice.unsupported(format!("multi-frame image of {} frames", slice.frames())));
-    }
-    if slice.image_type().iter().any(|word| word == "MOSAIC") {
-        return Err(slice.unsupported("Siemens mosaic (several slices in one image)"));
-    }
-    if slice.modality() == Modality::Seg {
-        return Err(slice.unsupported("DICOM segmentation"));
-    }
-    let format = SampleFormat::of(slice)?;
-    let expected = (slice.rows * slice.columns * format.bytes()) as u64;
-    match slice.pixels.and_then(|element| element.length) {
-        Some(found) if found < expected => {
-            Err(Error::Truncated { what: "pixel data", expected, found, path: slice.path.clone() })
-        }
-        None if expected > MOST_COMPRESSED => {
-            Err(slice.unsupported(format!("compressed image of {}x{}", slice.columns, slice.rows)))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
-/// Bytes of one slice that a compressed file is trusted to unpack to.
-const MOST_COMPRESSED: u64 = 1 << 28;
-
-fn sorted(slices: Vec<Slice>) -> Result<Vec<Slice>, Error> {
-    let count = slices.len() as u64;
-    let mut keyed: Vec<(Option<f64>, Slice)> =
-        slices.into_iter().map(|slice| (distance_along_normal(&slice), slice)).collect();
-    keyed.sort_by(|(a, p), (b, q)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal).then(p.path.cmp(&q.path)));
-    if count > 1
-        && let Some((_, slice)) = keyed.iter().find(|(distance, _)| distance.is_none())
-    {
-        return Err(Error::SeveralVolumes { volumes: count, path: slice.path.clone() });
-    }
-    Ok(keyed.into_iter().map(|(_, slice)| slice).collect())
-}
-
-fn geometry(slices: &[Slice], warnings: &mut Vec<Warning>) -> Result<Geometry, Error> {
-    let first = &slices[0];
-    let size = [first.columns, first.rows, slices.len()];
+fn geometry(planes: &[Plane], spacing: &Spacing, warnings: &mut Vec<Warning>) -> Result<Geometry, Error> {
+    let first = &planes[0];
+    let (step, count) = match spacing {
+        Spacing::Even { step } => (*step, planes.len()),
+        Spacing::Evened { step, even } => (*step, even.count()),
+    };
     let [row_distance, column_distance] = first.pixel_spacing.unwrap_or_else(|| {
         warnings.push(Warning::NoPixelSpacing);
         [1.0, 1.0]
     });
     let in_plane = first.orientation.unwrap_or([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]);
-    let origin = first.position.unwrap_or([0.0; 3]);
-    let step = match slices {
-        [_] => single_slice_step(first, warnings),
-        _ => mean_step(slices, row_distance.min(column_distance))?,
-    };
     let columns = [in_plane[0].map(|x| x * column_distance), in_plane[1].map(|x| x * row_distance), step];
     let matrix = std::array::from_fn(|row| columns.map(|column| column[row]));
-    Geometry::from_affine(size, &Affine3 { matrix, translation: origin })
-        .map_err(|source| Error::Image { source, path: first.path.clone() })
+    let translation = first.position.unwrap_or([0.0; 3]);
+    Geometry::from_affine([first.columns, first.rows, count], &Affine3 { matrix, translation })
+        .map_err(|source| Error::Image { source, path: first.file.path.clone() })
 }
 
-fn single_slice_step(slice: &Slice, warnings: &mut Vec<Warning>) -> [f64; 3] {
-    let projection = slice.orientation.is_none();
-    let normal = slice.orientation.map_or([0.0, 0.0, 1.0], normal);
+fn single_slice_step(plane: &Plane, warnings: &mut Vec<Warning>) -> [f64; 3] {
+    let projection = plane.orientation.is_none();
+    let normal = plane.orientation.map_or([0.0, 0.0, 1.0], normal);
     let thickness = [tags::SPACING_BETWEEN_SLICES, tags::SLICE_THICKNESS]
         .into_iter()
         .filter(|_| !projection)
-        .find_map(|tag| number(&slice.object, tag).map(f64::abs).filter(|&t| t > 0.0));
+        .find_map(|tag| plane.number(tag).map(f64::abs).filter(|&t| t > 0.0));
     if thickness.is_none() && !projection {
         warnings.push(Warning::NoSliceThickness);
     }
     let length = dot(normal, normal).sqrt();
     normal.map(|x| x / length * thickness.unwrap_or(1.0))
-}
-
-/// Mean position difference of neighbouring slices, (last − first) / (n − 1); on a tilted gantry it leans, and so does
-/// the grid. Every gap along the normal must agree with the mean within 1 % or 0.01 mm, and no slice may lie more than
-/// half a pixel beside the line.
-fn mean_step(slices: &[Slice], pixel_mm: f64) -> Result<[f64; 3], Error> {
-    let distances: Vec<f64> = slices.iter().filter_map(distance_along_normal).collect();
-    let positions: Vec<[f64; 3]> = slices.iter().filter_map(|slice| slice.position).collect();
-    let gaps: Vec<f64> = distances.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    if gaps.iter().any(|&gap| gap < 1e-3) {
-        let volumes = 1 + gaps.iter().map(|&gap| u64::from(gap < 1e-3)).fold((0, 0), longest_run).1;
-        return Err(Error::SeveralVolumes { volumes, path: slices[0].path.clone() });
-    }
-    let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
-    let tolerance = (0.01 * mean).max(0.01);
-    if gaps.iter().any(|gap| (gap - mean).abs() > tolerance) {
-        // One long gap drags the mean along; the usual gap names the odd one.
-        let usual = median(&gaps);
-        let off = |&at: &usize| (gaps[at] - usual).abs();
-        let at = (0..gaps.len()).rev().max_by(|p, q| off(p).total_cmp(&off(q))).unwrap_or(0);
-        let times = (gaps[at] / usual).round();
-        let whole = (gaps[at] / usual - times).abs() < 0.1 && times >= 2.0;
-        return Err(Error::UnevenSlices {
-            expected_mm: usual,
-            found_mm: gaps[at],
-            slice: at + 1,
-            missing: if whole { times as usize - 1 } else { 0 },
-            path: slices[at + 1].path.clone(),
-        });
-    }
-    let last = positions.len() - 1;
-    let step: [f64; 3] = std::array::from_fn(|a| (positions[last][a] - positions[0][a]) / last as f64);
-    let normal = slices[0].orientation.map_or([0.0, 0.0, 1.0], normal);
-    for (k, position) in positions.iter().enumerate() {
-        let off: [f64; 3] = std::array::from_fn(|a| position[a] - positions[0][a] - k as f64 * step[a]);
-        let along = dot(off, normal);
-        let distance_mm = (dot(off, off) - along * along).max(0.0).sqrt();
-        if distance_mm > 0.5 * pixel_mm {
-            return Err(Error::ShiftedSlice { slice: k + 1, distance_mm, path: slices[k].path.clone() });
-        }
-    }
-    Ok(step)
 }
 
 fn longest_run((run, longest): (u64, u64), same: u64) -> (u64, u64) {
@@ -231,35 +338,53 @@ fn median(values: &[f64]) -> f64 {
     sorted[(sorted.len() - 1) / 2]
 }
 
-fn read_voxels(slices: &[Slice], geometry: &Geometry) -> Result<Array3<f32>, Error> {
-    let [nx, ny, nz] = geometry.size();
-    let mut voxels = Array3::zeros((nz, ny, nx));
-    let planes = voxels.as_slice_mut().expect("a new array is contiguous");
-    planes
-        .par_chunks_mut(nx * ny)
-        .zip(slices)
-        .map(|(plane, slice)| read_intensities(slice, plane))
-        // The first error in slice order, whichever thread met one first.
-        .collect::<Vec<_>>()
-        .into_iter()
-        .collect::<Result<(), _>>()?;
-    Ok(voxels)
+fn unit_of(plane: &Plane, modality: Modality) -> Unit {
+    match (modality, plane.text(tags::RESCALE_TYPE).as_deref()) {
+        (Modality::Ct, None | Some("HU")) => Unit::Hounsfield,
+        _ => Unit::Arbitrary,
+    }
 }
 
-fn unit_of(slice: &Slice, modality: Modality, warnings: &mut Vec<Warning>) -> Unit {
-    match modality {
-        Modality::Ct => match text(&slice.object, tags::RESCALE_TYPE).as_deref() {
-            None | Some("HU") => Unit::Hounsfield,
-            Some(_) => Unit::Arbitrary,
-        },
-        Modality::Pt => match text(&slice.object, tags::UNITS).as_deref() {
-            Some("GML") => Unit::Suv,
-            units => {
-                warnings.push(Warning::NotUptake { units: units.unwrap_or("unknown units").to_owned() });
-                Unit::Arbitrary
-            }
-        },
-        _ => Unit::Arbitrary,
+/// The unit of a PET volume and the rescales that give it, and whether they differ from the file's.
+fn uptakes(planes: &[Plane], rescales: Vec<Rescale>, warnings: &mut Vec<Warning>) -> (Unit, Vec<Rescale>, bool) {
+    let factors = match uptake(planes) {
+        Uptake::Told => return (Unit::Suv, rescales, false),
+        Uptake::Factors(factors) => factors,
+        Uptake::Impossible { units, lacking } => {
+            warnings.push(Warning::NotUptake { units, lacking });
+            return (Unit::Arbitrary, rescales, false);
+        }
+    };
+    let scaled = |rescale: &Rescale, factor: f64| match rescale {
+        // Rounded to what a decimal string holds, so that an output can tell exactly the same scale.
+        Rescale::Linear { slope, intercept } => {
+            let [slope, intercept] = [slope, intercept].map(|x| decimal(x * factor).parse().unwrap_or(x * factor));
+            Some(Rescale::Linear { slope, intercept })
+        }
+        Rescale::Table(_) => None,
+    };
+    match rescales.iter().zip(factors).map(|(rescale, factor)| scaled(rescale, factor)).collect() {
+        Some(rescales) => (Unit::Suv, rescales, true),
+        None => {
+            let units = planes[0].text(tags::UNITS).unwrap_or_default();
+            warnings.push(Warning::NotUptake { units, lacking: "a linear rescale" });
+            (Unit::Arbitrary, rescales, false)
+        }
+    }
+}
+
+/// Makes a header say that its intensities are uptake values by body weight.
+fn tell_uptake(slice: &mut Slice) {
+    use dicom_core::VR;
+    let object = Arc::make_mut(&mut slice.object);
+    put(object, tags::UNITS, VR::CS, "GML");
+    put(object, tags::SUV_TYPE, VR::CS, "BW");
+    if let Some(Rescale::Linear { slope, intercept }) = slice.rescale {
+        put_decimals(object, tags::RESCALE_SLOPE, &[slope]);
+        put_decimals(object, tags::RESCALE_INTERCEPT, &[intercept]);
+    }
+    if text(object, tags::RESCALE_TYPE).is_some() {
+        put(object, tags::RESCALE_TYPE, VR::LO, "GML");
     }
 }
 

@@ -33,6 +33,10 @@ impl Stream {
         Ok(Self { reader, gzip, path: path.to_owned(), file_length })
     }
 
+    pub(crate) fn is_gzip(&self) -> bool {
+        self.gzip
+    }
+
     /// Most bytes that the content can have.
     pub(crate) fn longest(&self) -> u64 {
         if self.gzip { self.file_length.saturating_mul(MOST_DEFLATED) } else { self.file_length }
@@ -61,6 +65,15 @@ impl Stream {
         }
     }
 
+    /// The next `count` bytes, or fewer where the content ends; memory grows with what is there.
+    pub(crate) fn take(&mut self, count: u64) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        match (&mut self.reader).take(count).read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
     /// Reads a gzip stream to its end, so that the last checksum is verified; a plain file is left alone.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
         const MOST_TRAILING: u64 = 1 << 26;
@@ -75,6 +88,32 @@ impl Stream {
         let path = self.path.clone();
         if self.gzip { Error::Gzip { source, path } } else { Error::Io { action: "read", path, source } }
     }
+}
+
+/// The packed bytes of a file that may be one gzip member of exactly `length` unpacked bytes, told by the length in its
+/// last four bytes; `None` when it cannot be.
+pub(crate) fn read_one_member(path: &Path, length: u64) -> Result<Option<Vec<u8>>, Error> {
+    let packed = std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+    let possible = length <= (packed.len() as u64).saturating_mul(MOST_DEFLATED);
+    let told = packed.last_chunk::<4>().is_some_and(|last| u32::from_le_bytes(*last) == length as u32);
+    Ok((possible && told).then_some(packed))
+}
+
+/// Unpacks one member that fills `content` exactly, its checksum verified; otherwise gives false and leaves some other
+/// content.
+pub(crate) fn unpack_member(packed: &[u8], content: &mut [u8]) -> bool {
+    libdeflater::Decompressor::new().gzip_decompress(packed, content).is_ok_and(|n| n == content.len())
+}
+
+/// The content of a file of one member of exactly `length` unpacked bytes; `None` for any other file.
+pub(crate) fn unpack(path: &Path, length: u64) -> Result<Option<Vec<u8>>, Error> {
+    let Some(packed) = read_one_member(path, length)? else { return Ok(None) };
+    let mut content = Vec::new();
+    if content.try_reserve_exact(length as usize).is_err() {
+        return Ok(None);
+    }
+    content.resize(length as usize, 0);
+    Ok(unpack_member(&packed, &mut content).then_some(content))
 }
 
 /// Writes `total` bytes as one gzip member, deflated in parallel. `part(i)` gives the `i`-th run of [`PART`] bytes (the
@@ -102,10 +141,10 @@ pub(crate) fn write_gzip(out: &mut dyn Write, total: usize, part: impl Fn(usize)
 pub(crate) const PART: usize = 1 << 20;
 
 /// Deflates one run, closed by an empty stored block on a byte boundary so that the next run can follow.
-fn deflate(bytes: &[u8], last: bool) -> io::Result<(Vec<u8>, Crc)> {
+pub(crate) fn deflate(bytes: &[u8], last: bool) -> io::Result<(Vec<u8>, Crc)> {
     let mut crc = Crc::new();
     crc.update(bytes);
-    let mut state = Compress::new(Compression::new(3), false);
+    let mut state = Compress::new(Compression::new(2), false);
     let mut packed = Vec::with_capacity(bytes.len() / 2 + 1024);
     let flush = if last { FlushCompress::Finish } else { FlushCompress::Sync };
     loop {

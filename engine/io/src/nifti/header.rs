@@ -51,9 +51,24 @@ pub(crate) struct Header {
     pub(crate) intercept: f64,
     pub(crate) forms: Forms,
     pub(crate) dim_info: u8,
+    pub(crate) slices: SliceOrder,
+    pub(crate) time_offset: f64,
     pub(crate) intent_code: i32,
+    pub(crate) intent_parameters: [f64; 3],
     pub(crate) intent_name: [u8; 16],
+    /// Darkest and brightest value to show.
+    pub(crate) display: [f64; 2],
     pub(crate) description: [u8; 80],
+    pub(crate) other_file: [u8; 24],
+}
+
+/// When each slice was taken: `slice_code`, `slice_start`, `slice_end`, `slice_duration`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct SliceOrder {
+    pub(crate) code: i32,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) duration: f64,
 }
 
 impl Header {
@@ -71,7 +86,8 @@ impl Header {
         match edition {
             Edition::One => first_edition(bytes, path),
             Edition::Two => second_edition(bytes, path),
-        }
+        }?
+        .checked(path)
     }
 
     /// First byte of the voxels in the file that holds them; never inside the header.
@@ -82,26 +98,42 @@ impl Header {
     /// Slope and intercept that turn stored values into intensities; `None` when the file says unscaled
     /// (slope 0 or not finite).
     pub(crate) fn scale(&self) -> Option<(f64, f64)> {
-        let scaled = self.slope.is_finite() && self.slope != 0.0 && self.intercept.is_finite();
+        let scaled = self.slope.is_finite() && self.slope != 0.0;
         (scaled && (self.slope, self.intercept) != (1.0, 0.0)).then_some((self.slope, self.intercept))
     }
 
-    /// Voxels along x, y, z of the only volume.
-    pub(crate) fn size(&self, path: &Path) -> Result<[usize; 3], Error> {
-        let dimensions = self.dim[0];
-        let wrong = |expected, found: String| Error::Malformed { field: "dim", expected, found, path: path.to_owned() };
-        if !(1..=7).contains(&dimensions) {
-            return Err(wrong("1 to 7 dimensions", dimensions.to_string()));
+    /// Voxels of one volume along x, y, z; axes that the file lacks have one.
+    pub(crate) fn size(&self) -> [usize; 3] {
+        std::array::from_fn(|axis| self.axes().get(axis).map_or(1, |&n| n as usize))
+    }
+
+    /// Number of 3-D volumes: the product of the axes behind z.
+    pub(crate) fn volumes(&self) -> u64 {
+        self.axes().iter().skip(3).fold(1, |n, &axis| n.saturating_mul(axis as u64))
+    }
+
+    /// Extents of the axes in use.
+    fn axes(&self) -> &[i64] {
+        &self.dim[1..=self.dim[0] as usize]
+    }
+
+    fn checked(self, path: &Path) -> Result<Self, Error> {
+        let wrong =
+            |field, expected, found: String| Err(Error::Malformed { field, expected, found, path: path.to_owned() });
+        if !(1..=7).contains(&self.dim[0]) {
+            return wrong("dim[0]", "1 to 7 dimensions", self.dim[0].to_string());
         }
-        let used = &self.dim[1..=dimensions as usize];
-        if used.iter().any(|&n| n < 1) {
-            return Err(wrong("at least one voxel along every axis", format!("{used:?}")));
+        if self.axes().iter().any(|&n| n < 1) {
+            return wrong("dim", "at least one voxel along every axis", format!("{:?}", self.axes()));
         }
-        let volumes = used.iter().skip(3).try_fold(1u64, |n, &d| n.checked_mul(d as u64)).unwrap_or(u64::MAX);
-        if volumes > 1 {
-            return Err(Error::SeveralVolumes { volumes, path: path.to_owned() });
+        let voxels = self.axes().iter().try_fold(1u64, |n, &axis| n.checked_mul(axis as u64));
+        if voxels.and_then(|n| n.checked_mul(8)).is_none_or(|bytes| bytes > i64::MAX as u64) {
+            return wrong("dim", "an image below 2^63 bytes", format!("{:?}", self.axes()));
         }
-        Ok(std::array::from_fn(|axis| used.get(axis).map_or(1, |&n| n as usize)))
+        if self.scale().is_some() && !self.intercept.is_finite() {
+            return wrong("scl_inter", "a finite number beside a slope", self.intercept.to_string());
+        }
+        Ok(self)
     }
 }
 
@@ -151,9 +183,19 @@ fn first_edition(bytes: &[u8], path: &Path) -> Result<Header, Error> {
             rows: [widen(h.srow_x), widen(h.srow_y), widen(h.srow_z)],
         },
         dim_info: h.dim_info,
+        slices: SliceOrder {
+            code: i32::from(h.slice_code),
+            first: i64::from(h.slice_start),
+            last: i64::from(h.slice_end),
+            duration: f64::from(h.slice_duration),
+        },
+        time_offset: f64::from(h.toffset),
         intent_code: i32::from(h.intent_code),
+        intent_parameters: [h.intent_p1, h.intent_p2, h.intent_p3].map(f64::from),
         intent_name: h.intent_name,
+        display: [h.cal_min, h.cal_max].map(f64::from),
         description,
+        other_file: h.aux_file,
     })
 }
 
@@ -187,9 +229,14 @@ fn second_edition(bytes: &[u8], path: &Path) -> Result<Header, Error> {
             rows: std::array::from_fn(|row| std::array::from_fn(|i| f.f64(400 + 32 * row + 8 * i))),
         },
         dim_info: bytes[524],
+        slices: SliceOrder { code: f.i32(496), first: f.i64(224), last: f.i64(232), duration: f.f64(208) },
+        time_offset: f.f64(216),
         intent_code: f.i32(504),
+        intent_parameters: std::array::from_fn(|i| f.f64(80 + 8 * i)),
         intent_name: f.array(508),
+        display: [f.f64(200), f.f64(192)],
         description: f.array(240),
+        other_file: f.array(320),
     })
 }
 

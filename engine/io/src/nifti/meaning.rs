@@ -1,5 +1,6 @@
-//! What the numbers of a NIfTI file mean. The format has no field for it, so it is taken from the comment that Isoscan
-//! writes, else from a BIDS sidecar, else from the last word of the name, else it stays open.
+//! What the numbers of a NIfTI file mean. The format has a field for labels only (the intent), so it is taken from the
+//! comment that Isoscan writes, else from that field, else from a BIDS sidecar, else from the last word of the name, else
+//! it stays open.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,6 +14,9 @@ use crate::Derivation;
 /// Extension code of a plain-text comment.
 pub(crate) const COMMENT: i32 = 6;
 
+/// Intent code of a label map.
+pub(crate) const LABEL_INTENT: i32 = 1002;
+
 /// The JSON of a comment extension written by Isoscan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Comment {
@@ -25,6 +29,17 @@ pub(crate) struct Meaning {
     pub(crate) unit: Unit,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) derivation: Option<Derivation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) quantised: Option<Quantised>,
+}
+
+/// How far stored integers may lie from the voxels that they were made of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Quantised {
+    /// Distance of neighbouring stored values, in the volume's unit.
+    pub(crate) step: f64,
+    /// Largest distance of a voxel as read from the voxel as written, in the volume's unit.
+    pub(crate) largest_error: f64,
 }
 
 impl Comment {
@@ -35,11 +50,22 @@ impl Comment {
 }
 
 /// Modality and unit of the file at `path` whose own comment, if any, is `comment`.
-pub(crate) fn meaning(path: &Path, comment: Option<&Comment>) -> (Modality, Unit) {
+pub(crate) fn meaning(path: &Path, comment: Option<&Comment>, intent_code: i32) -> (Modality, Unit) {
     if let Some(comment) = comment {
         return (comment.isoscan.modality, comment.isoscan.unit);
     }
-    let modality = sidecar_modality(path).or_else(|| named_modality(path)).unwrap_or(Modality::Ot);
+    match sidecar_modality(path).filter(|_| intent_code != LABEL_INTENT) {
+        Some(modality) => (modality, default_unit(modality)),
+        None => told_by_name(path, intent_code),
+    }
+}
+
+/// Modality and unit that a file without comment and sidecar has.
+pub(crate) fn told_by_name(path: &Path, intent_code: i32) -> (Modality, Unit) {
+    if intent_code == LABEL_INTENT {
+        return (Modality::Seg, Unit::Label);
+    }
+    let modality = named_modality(path).unwrap_or(Modality::Ot);
     (modality, default_unit(modality))
 }
 
@@ -56,7 +82,7 @@ pub(crate) fn default_unit(modality: Modality) -> Unit {
 pub(crate) fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
-    ["nii", "hdr", "img"]
+    ["nii", "hdr", "img", "nrrd", "nhdr", "mha", "mhd", "png", "tif", "tiff"]
         .iter()
         .find_map(|ending| name.strip_suffix(ending)?.strip_suffix('.'))
         .unwrap_or(name)
@@ -95,14 +121,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sidecar_comes_before_the_name_and_the_comment_before_both() {
+    fn the_comment_comes_before_the_intent_the_sidecar_and_the_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sub-01.v1_T1w.nii.gz");
-        assert_eq!(meaning(&path, None), (Modality::Mr, Unit::Arbitrary));
+        assert_eq!(meaning(&path, None, 0), (Modality::Mr, Unit::Arbitrary));
         std::fs::write(dir.path().join("sub-01.v1_T1w.json"), r#"{"Modality": "CT"}"#).unwrap();
-        assert_eq!(meaning(&path, None), (Modality::Ct, Unit::Hounsfield));
-        let own = Comment { isoscan: Meaning { modality: Modality::Pt, unit: Unit::Suv, derivation: None } };
-        assert_eq!(meaning(&path, Some(&own)), (Modality::Pt, Unit::Suv));
+        assert_eq!(meaning(&path, None, 0), (Modality::Ct, Unit::Hounsfield));
+        assert_eq!(meaning(&path, None, LABEL_INTENT), (Modality::Seg, Unit::Label));
+        let own =
+            Comment { isoscan: Meaning { modality: Modality::Pt, unit: Unit::Suv, derivation: None, quantised: None } };
+        assert_eq!(meaning(&path, Some(&own), LABEL_INTENT), (Modality::Pt, Unit::Suv));
     }
 
     #[test]
@@ -115,7 +143,7 @@ mod tests {
             ("ct_scan.nii", Modality::Ot),
             ("anatomical.nii", Modality::Ot),
         ] {
-            assert_eq!(meaning(Path::new(name), None).0, expected, "{name}");
+            assert_eq!(meaning(Path::new(name), None, 0).0, expected, "{name}");
         }
     }
 }

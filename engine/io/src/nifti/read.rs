@@ -6,6 +6,7 @@ use ndarray::Array3;
 
 use super::gzip::Stream;
 use super::header::{self, Header};
+use super::load::{self, Layout};
 use super::meaning::{COMMENT, Comment, meaning};
 use super::voxels::Stored;
 use super::{forms, meaning as names};
@@ -21,6 +22,7 @@ struct Kept {
     header: Header,
     extensions: Vec<Extension>,
     geometry: Geometry,
+    volume: usize,
 }
 
 impl NiftiSource {
@@ -37,6 +39,24 @@ impl NiftiSource {
     /// How the file was made, when Isoscan made it.
     pub fn derivation(&self) -> Option<Derivation> {
         comment(&self.0.extensions).and_then(|comment| comment.isoscan.derivation)
+    }
+
+    /// Which volume of the file, from 0.
+    pub fn volume(&self) -> usize {
+        self.0.volume
+    }
+
+    /// The stored bytes of volume `index` of the file, when it is there and still holds exactly `voxels`.
+    pub(crate) fn stored_if_same(&self, index: usize, voxels: &[f32]) -> Option<Vec<u8>> {
+        let path = image_path(&self.0.paths);
+        let stored = Stored::of(self.header(), path).ok()?;
+        let layout = Layout::of(self.header(), stored, path);
+        load::stored_if_same(&layout, index as u64, voxels).ok().flatten()
+    }
+
+    /// The file that holds the voxels.
+    pub(super) fn image_path(&self) -> &Path {
+        image_path(&self.0.paths)
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -56,14 +76,14 @@ pub(crate) struct Extension {
 }
 
 impl Extension {
-    /// Whether this is a comment that Isoscan wrote.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.code == COMMENT && Comment::parse(&self.content).is_some()
+    /// The comment, when Isoscan wrote it.
+    pub(crate) fn comment(&self) -> Option<Comment> {
+        if self.code == COMMENT { Comment::parse(&self.content) } else { None }
     }
 }
 
 fn comment(extensions: &[Extension]) -> Option<Comment> {
-    extensions.iter().filter(|e| e.code == COMMENT).find_map(|e| Comment::parse(&e.content))
+    extensions.iter().find_map(Extension::comment)
 }
 
 /// Whether the file begins as a NIfTI header does, or is gzip too damaged to tell.
@@ -83,151 +103,182 @@ pub(crate) fn is_nifti(path: &Path) -> Result<bool, Error> {
 }
 
 /// Everything but the voxels.
-struct Opened {
+pub(super) struct Opened {
     header: Header,
-    size: [usize; 3],
     geometry: Geometry,
     stored: Stored,
     extensions: Vec<Extension>,
     warnings: Vec<Warning>,
-    /// Positioned at the first voxel of a single file, behind the header of a pair.
-    stream: Stream,
+    /// The file, or header and image file; the voxels are in the last.
+    paths: Vec<PathBuf>,
 }
 
-fn open(path: &Path) -> Result<Opened, Error> {
-    let mut stream = Stream::open(path)?;
+impl Opened {
+    pub(super) fn layout(&self) -> Layout<'_> {
+        Layout::of(&self.header, self.stored, image_path(&self.paths))
+    }
+
+    pub(super) fn stored(&self) -> Stored {
+        self.stored
+    }
+
+    pub(super) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    pub(super) fn volumes(&self) -> u64 {
+        self.header.volumes()
+    }
+
+    /// Modality and unit: as the caller says, else as the file tells.
+    pub(super) fn meaning(&self, modality: Option<Modality>, unit: Option<Unit>) -> (Modality, Unit) {
+        let comment = comment(&self.extensions);
+        let (told_modality, told_unit) = meaning(&self.paths[0], comment.as_ref(), self.header.intent_code);
+        let modality = modality.unwrap_or(told_modality);
+        let usual = || if modality == told_modality { told_unit } else { names::default_unit(modality) };
+        (modality, unit.unwrap_or_else(usual))
+    }
+
+    /// The source that volume `volume` came from, and what was assumed.
+    pub(super) fn into_source(self, volume: usize) -> (NiftiSource, Vec<Warning>) {
+        let Self { header, geometry, extensions, paths, warnings, .. } = self;
+        (NiftiSource(Arc::new(Kept { paths, header, extensions, geometry, volume })), warnings)
+    }
+}
+
+/// A file, or a pair by either of its names.
+pub(super) fn open(path: &Path) -> Result<Opened, Error> {
+    let path = header_of(path);
+    let mut stream = Stream::open(&path)?;
     let mut first = [0; header::LONGEST];
     let mut filled = stream.fill(&mut first[..348])?;
     if header::edition(&first) == Some(header::Edition::Two) {
         filled += stream.fill(&mut first[348..])?;
     }
-    let header = Header::parse(&first[..filled], path)?;
-    let stored = Stored::of(&header, path)?;
-    let size = header.size(path)?;
-    let (geometry, warning) = forms::geometry(&header.forms, size, path)?;
-    let extensions = read_extensions(&mut stream, &header, path)?;
-    Ok(Opened { header, size, geometry, stored, extensions, warnings: warning.into_iter().collect(), stream })
+    let header = Header::parse(&first[..filled], &path)?;
+    let stored = Stored::of(&header, &path)?;
+    let (geometry, warning) = forms::geometry(&header.forms, header.size(), &path)?;
+    let extensions = read_extensions(&mut stream, &header, &path)?;
+    let mut paths = vec![path];
+    if header.pair {
+        paths.push(image_of(&paths[0])?);
+    }
+    Ok(Opened { header, geometry, stored, extensions, warnings: warning.into_iter().collect(), paths })
 }
 
-/// Describes a NIfTI file without its voxels; a pair is described by its header file.
-pub(crate) fn summarize(path: &Path) -> Result<SeriesSummary, Error> {
+fn image_path(paths: &[PathBuf]) -> &Path {
+    paths.last().map_or(Path::new(""), PathBuf::as_path)
+}
+
+/// Describes every volume of a NIfTI file without its voxels: the axes behind z are counted through, the fourth fastest.
+pub(crate) fn summarize(path: &Path) -> Result<Vec<SeriesSummary>, Error> {
+    /// More than any scan has; each volume becomes a summary.
+    const MOST: u64 = 1 << 16;
     let opened = open(path)?;
-    let (modality, _) = meaning(path, comment(&opened.extensions).as_ref());
-    let mut paths = vec![path.to_owned()];
-    if opened.header.pair {
-        paths.push(image_of(path)?);
+    load::require_voxels(&opened.layout())?;
+    let Opened { header, geometry, extensions, paths, .. } = opened;
+    let volumes = header.volumes();
+    if volumes > MOST {
+        let what = format!("{volumes} volumes in one file (at most {MOST})");
+        return Err(Error::Unsupported { what, path: path.to_owned() });
     }
-    Ok(SeriesSummary {
+    let (modality, _) = meaning(&paths[0], comment(&extensions).as_ref(), header.intent_code);
+    let id = paths[0].file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let summary = |volume: usize| SeriesSummary {
         kind: SeriesKind::Nifti,
         modality,
-        id: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        id: id.clone(),
         series_number: None,
-        part: None,
-        size: opened.size,
-        spacing_mm: opened.geometry.spacing_mm(),
-        paths,
+        part: (volumes > 1).then(|| format!("volume {}", volume + 1)),
+        volume,
+        size: header.size(),
+        spacing_mm: geometry.spacing_mm(),
+        paths: paths.clone(),
+    };
+    Ok((0..volumes as usize).map(summary).collect())
+}
+
+/// Reads the only volume of a NIfTI file.
+pub(crate) fn read_nifti(path: &Path, modality: Option<Modality>, unit: Option<Unit>) -> Result<Series, Error> {
+    let opened = open(path)?;
+    match opened.header.volumes() {
+        1 => read_opened(opened, 0, modality, unit),
+        volumes => Err(Error::SeveralVolumes { volumes, path: path.to_owned() }),
+    }
+}
+
+/// Reads one of the volumes of a NIfTI file, counted from 0 as in its summaries.
+pub(crate) fn read_nifti_volume(
+    path: &Path,
+    volume: usize,
+    modality: Option<Modality>,
+    unit: Option<Unit>,
+) -> Result<Series, Error> {
+    let opened = open(path)?;
+    if (volume as u64) < opened.header.volumes() {
+        return read_opened(opened, volume, modality, unit);
+    }
+    Err(Error::Malformed {
+        field: "dim",
+        expected: "the volumes that were listed",
+        found: format!("{} volumes, none at index {volume}", opened.header.volumes()),
+        path: path.to_owned(),
     })
 }
 
-/// Reads a NIfTI file, or a pair by either of its names.
-pub(crate) fn read_nifti(path: &Path, modality: Option<Modality>, unit: Option<Unit>) -> Result<Series, Error> {
-    let path = &header_of(path);
-    let Opened { header, size, geometry, stored, extensions, warnings, stream } = open(path)?;
-    let mut paths = vec![path.clone()];
-    let stream = if header.pair {
-        let image = image_of(path)?;
-        let mut stream = Stream::open(&image)?;
-        stream.skip(header.voxel_offset())?;
-        paths.push(image);
-        stream
-    } else {
-        stream
-    };
-    let voxels = read_voxels(stream, &header, stored, size, paths.last().unwrap_or(path))?;
-    let (told_modality, told_unit) = meaning(path, comment(&extensions).as_ref());
-    let modality = modality.unwrap_or(told_modality);
-    let unit = unit.unwrap_or(if modality == told_modality { told_unit } else { names::default_unit(modality) });
-    let [nx, ny, nz] = size;
-    let volume = Array3::from_shape_vec((nz, ny, nx), voxels)
-        .map_err(|_| isoscan_imaging::Error::SizeMismatch { expected: size, found: [0; 3] })
-        .and_then(|voxels| Volume::new(voxels, geometry.clone(), modality, unit))
-        .map_err(|source| Error::Image { source, path: path.clone() })?;
-    let source = Source::Nifti(NiftiSource(Arc::new(Kept { paths, header, extensions, geometry })));
-    Ok(Series { volume, source, warnings })
+fn read_opened(opened: Opened, volume: usize, modality: Option<Modality>, unit: Option<Unit>) -> Result<Series, Error> {
+    let voxels = load::intensities(&opened.layout(), volume as u64)?;
+    let (modality, unit) = opened.meaning(modality, unit);
+    let [nx, ny, nz] = opened.header.size();
+    let volume_of = Array3::from_shape_vec((nz, ny, nx), voxels)
+        .map_err(|_| isoscan_imaging::Error::SizeMismatch { expected: [nx, ny, nz], found: [0; 3] })
+        .and_then(|voxels| Volume::new(voxels, opened.geometry.clone(), modality, unit))
+        .map_err(|source| Error::Image { source, path: opened.paths[0].clone() })?;
+    let (source, warnings) = opened.into_source(volume);
+    Ok(Series { volume: volume_of, source: Source::Nifti(source), padding: None, warnings })
 }
 
-/// Reads the stream's voxels in runs, so that memory grows with what is there and not with what the header promises.
-fn read_voxels(
-    mut stream: Stream,
-    header: &Header,
-    stored: Stored,
-    size: [usize; 3],
-    path: &Path,
-) -> Result<Vec<f32>, Error> {
-    const RUN: usize = 1 << 16;
-    let truncated = |expected, found| Error::Truncated { what: "voxels", expected, found, path: path.to_owned() };
-    let count: usize = size.iter().product();
-    let expected = (count as u64).saturating_mul(stored.bytes() as u64);
-    if expected > stream.longest() {
-        return Err(truncated(expected, stream.longest()));
-    }
-    let mut voxels = Vec::new();
-    voxels.try_reserve_exact(count).map_err(|_| truncated(expected, 0))?;
-    let mut bytes = vec![0; RUN.min(count) * stored.bytes()];
-    while voxels.len() < count {
-        let run = RUN.min(count - voxels.len());
-        let wanted = &mut bytes[..run * stored.bytes()];
-        let filled = stream.fill(wanted)?;
-        if filled < wanted.len() {
-            return Err(truncated(expected, (voxels.len() * stored.bytes() + filled) as u64));
-        }
-        let first = voxels.len();
-        voxels.resize(first + run, 0.0);
-        stored.decode(wanted, header.big_endian, header.scale(), &mut voxels[first..]);
-    }
-    stream.finish()?;
-    Ok(voxels)
-}
-
-/// Reads the extensions and, in a single file, on to the first voxel.
+/// Reads the extensions of a stream that stands behind the header.
 fn read_extensions(stream: &mut Stream, header: &Header, path: &Path) -> Result<Vec<Extension>, Error> {
-    /// Longer extensions are skipped: they cannot be text that matters here.
-    const LONGEST: u64 = 1 << 24;
+    /// All of them together; a longer promise is a broken file.
+    const LONGEST: u64 = 1 << 26;
     let start = header.edition.header_length() as u64 + 4;
-    let end = if header.pair { start + LONGEST } else { header.voxel_offset() };
+    let end = if header.pair { u64::MAX } else { header.voxel_offset() };
     let mut extender = [0; 4];
     let mut at = start - 4 + stream.fill(&mut extender)? as u64;
     let mut extensions = Vec::new();
-    while extender[0] != 0 && at + 16 <= end {
+    while extender[0] != 0 && at.saturating_add(16) <= end {
         let mut head = [0; 8];
         let filled = stream.fill(&mut head)?;
-        at += filled as u64;
         let number = |i: usize| {
             let bytes = [head[i], head[i + 1], head[i + 2], head[i + 3]];
             if header.big_endian { i32::from_be_bytes(bytes) } else { i32::from_le_bytes(bytes) }
         };
         let length = u64::try_from(number(0)).unwrap_or(0);
         // Padding up to the voxels, or the end of a header file.
-        if filled < 8 || length < 16 || at - 8 + length > end || length > LONGEST {
+        if filled < 8 || length < 16 {
             break;
         }
-        let mut content = vec![0; (length - 8) as usize];
-        at += stream.fill(&mut content)? as u64;
-        extensions.push(Extension { code: number(4), content });
-    }
-    if !header.pair {
-        let missing = header.voxel_offset().saturating_sub(at);
-        let skipped = stream.skip(missing)?;
-        if skipped < missing {
-            let (expected, found) = (header.voxel_offset(), at + skipped);
-            return Err(Error::Truncated { what: "NIfTI header", expected, found, path: path.to_owned() });
+        let wrong =
+            |expected| Error::Malformed { field: "esize", expected, found: length.to_string(), path: path.to_owned() };
+        if length > end - at {
+            return Err(wrong("an extension that ends before the voxels"));
         }
+        if at - start + length > LONGEST {
+            return Err(wrong("extensions of at most 64 MiB"));
+        }
+        let content = stream.take(length - 8)?;
+        if (content.len() as u64) < length - 8 {
+            return Err(wrong("an extension inside the file"));
+        }
+        at += length;
+        extensions.push(Extension { code: number(4), content });
     }
     Ok(extensions)
 }
 
 /// The header file of a pair when given its image file; any other path unchanged.
-fn header_of(path: &Path) -> PathBuf {
+pub(crate) fn header_of(path: &Path) -> PathBuf {
     partner(path, "img", "hdr").filter(|header| header.is_file()).unwrap_or_else(|| path.to_owned())
 }
 

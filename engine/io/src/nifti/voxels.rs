@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use nifti::{NiftiHeader, NiftiType};
+use rayon::prelude::*;
 
 use super::header::Header;
 use crate::Error;
@@ -67,6 +68,22 @@ impl Stored {
         }
     }
 
+    /// The name that other tools use.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::U8 => "uint8",
+            Self::I8 => "int8",
+            Self::U16 => "uint16",
+            Self::I16 => "int16",
+            Self::U32 => "uint32",
+            Self::I32 => "int32",
+            Self::U64 => "uint64",
+            Self::I64 => "int64",
+            Self::F32 => "float32",
+            Self::F64 => "float64",
+        }
+    }
+
     /// The standard's code.
     pub(crate) fn code(self) -> i16 {
         (match self {
@@ -87,15 +104,15 @@ impl Stored {
     pub(crate) fn decode(self, bytes: &[u8], big_endian: bool, scale: Option<(f64, f64)>, voxels: &mut [f32]) {
         macro_rules! decode {
             ($number:ty) => {{
-                let of = |b: &[u8]| {
-                    let b = b.try_into().expect("chunks have the number's size");
-                    if big_endian { <$number>::from_be_bytes(b) } else { <$number>::from_le_bytes(b) }
-                };
-                let numbers = bytes.chunks_exact(size_of::<$number>()).map(of);
-                match scale {
-                    None => voxels.iter_mut().zip(numbers).for_each(|(v, n)| *v = n as f32),
-                    Some((slope, intercept)) => {
-                        voxels.iter_mut().zip(numbers).for_each(|(v, n)| *v = (n as f64 * slope + intercept) as f32)
+                let (numbers, _) = bytes.as_chunks();
+                match (scale, big_endian) {
+                    (None, false) => each(numbers, voxels, |&b| <$number>::from_le_bytes(b) as f32),
+                    (None, true) => each(numbers, voxels, |&b| <$number>::from_be_bytes(b) as f32),
+                    (Some((slope, intercept)), false) => {
+                        each(numbers, voxels, |&b| (<$number>::from_le_bytes(b) as f64 * slope + intercept) as f32)
+                    }
+                    (Some((slope, intercept)), true) => {
+                        each(numbers, voxels, |&b| (<$number>::from_be_bytes(b) as f64 * slope + intercept) as f32)
                     }
                 }
             }};
@@ -117,11 +134,19 @@ impl Stored {
     /// Little-endian bytes of voxels, as `decode` with the same scale gives them back; the caller has checked that the
     /// type holds them.
     pub(crate) fn encode(self, voxels: &[f32], scale: Option<(f64, f64)>) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(voxels.len() * self.bytes());
+        let mut bytes = vec![0; voxels.len() * self.bytes()];
+        let fractions = matches!(self, Self::F32 | Self::F64);
         macro_rules! encode {
-            ($number:ty) => {
-                voxels.iter().for_each(|&v| bytes.extend_from_slice(&(unscaled(v, scale) as $number).to_le_bytes()))
-            };
+            ($number:ty) => {{
+                let (places, _) = bytes.as_chunks_mut();
+                match scale {
+                    None => each(voxels, places, |&v| (v as $number).to_le_bytes()),
+                    Some((slope, intercept)) => each(voxels, places, |&v| {
+                        let stored = (f64::from(v) - intercept) / slope;
+                        (if fractions { stored } else { nearest_even(stored) } as $number).to_le_bytes()
+                    }),
+                }
+            }};
         }
         match self {
             Self::U8 => encode!(u8),
@@ -132,7 +157,7 @@ impl Stored {
             Self::I32 => encode!(i32),
             Self::U64 => encode!(u64),
             Self::I64 => encode!(i64),
-            Self::F32 => voxels.iter().for_each(|v| bytes.extend_from_slice(&v.to_le_bytes())),
+            Self::F32 => encode!(f32),
             Self::F64 => encode!(f64),
         }
         bytes
@@ -141,20 +166,24 @@ impl Stored {
     /// Whether `decode(encode(voxels))` gives every voxel back.
     pub(crate) fn holds(self, voxels: &[f32], scale: Option<(f64, f64)>) -> bool {
         const RUN: usize = 1 << 14;
-        let mut back = vec![0.0; RUN.min(voxels.len())];
-        voxels.chunks(RUN).all(|run| {
-            let back = &mut back[..run.len()];
-            self.decode(&self.encode(run, scale), false, scale, back);
-            run.iter().zip(back.iter()).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()))
+        voxels.par_chunks(RUN).all(|run| {
+            let mut back = vec![0.0; run.len()];
+            self.decode(&self.encode(run, scale), false, scale, &mut back);
+            run.iter().zip(&back).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()))
         })
     }
 }
 
-fn unscaled(voxel: f32, scale: Option<(f64, f64)>) -> f64 {
-    match scale {
-        None => f64::from(voxel),
-        Some((slope, intercept)) => ((f64::from(voxel) - intercept) / slope).round_ties_even(),
-    }
+/// Rounds to the nearest whole number, ties to even: below 2⁵¹ adding 1.5 · 2⁵² leaves no bit for a fraction, which needs
+/// no instruction beyond the baseline of the processor.
+fn nearest_even(x: f64) -> f64 {
+    const NO_FRACTION: f64 = 6_755_399_441_055_744.0;
+    const BELOW: f64 = 2_251_799_813_685_248.0;
+    if x.abs() < BELOW { (x + NO_FRACTION) - NO_FRACTION } else { x.round_ties_even() }
+}
+
+fn each<A, B>(from: &[A], to: &mut [B], f: impl Fn(&A) -> B) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = f(from));
 }
 
 fn nifti_type(code: i16) -> Option<NiftiType> {
@@ -188,6 +217,15 @@ mod tests {
             assert_eq!(voxel, [expected * 0.5 + 1.0], "{stored:?} big-endian");
             assert!(stored.holds(&[expected], None), "{stored:?}");
         }
+    }
+
+    #[test]
+    fn halves_round_to_even() {
+        for x in [0.5, 1.5, -0.5, -2.5, 2.4999, 0.0, -7.0, 32766.5, 1e15 + 0.5, 4e15 + 0.5, -9e15, 1e300, f64::INFINITY]
+        {
+            assert_eq!(nearest_even(x), x.round_ties_even(), "{x}");
+        }
+        assert!(nearest_even(f64::NAN).is_nan());
     }
 
     #[test]

