@@ -349,3 +349,198 @@ impl Default for Abi {
 fn one_mm() -> [f64; 3] {
     [1.0; 3]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: &str = "id = \"gain\"\nversion = \"1.0.0\"\nlibrary = \"plugin.so\"\n";
+
+    /// Every key that a manifest can have.
+    fn full() -> String {
+        let hash = format!("sha256:{}", "0a".repeat(32));
+        format!(
+            r#"
+id = "org.vendor.gain"
+version = "1.0.0-rc.1"
+name = "Gain"
+summary = "Multiplies"
+family = "example"
+task = "super-resolution"
+models = ["one factor"]
+library = "plugin.so"
+weights = "weights"
+card = "CARD.md"
+deterministic = true
+synthetic = false
+abi = {{ major = 1, needs = 0 }}
+limits = {{ memory_mb = 512, threads = 2, deadline_s = 60.0, max_silence_s = 5.0 }}
+output = {{ modality = "CT", unit = "HU", text = "" }}
+patching = {{ axes = "slices", size = [0, 0, 1], multiple = [1, 1, 1], halo = [0, 0, 0], max_batch = 4 }}
+[[inputs]]
+name = "image"
+modalities = ["CT"]
+units = ["HU"]
+spacing_mm = [[0.1, 5.0], [0.1, 5.0], [0.1, 9.0]]
+range = [-1024.0, 3071.0]
+optional = false
+text = ""
+[[params]]
+id = "gain"
+type = "float"
+min = 0.0
+max = 2.0
+default = 1.0
+unit = ""
+text = ""
+[[selftest]]
+file = "golden.safetensors"
+params = {{ gain = 1.5 }}
+spacing_mm = [1.0, 1.0, 2.0]
+seed = 7
+tolerance = 1e-3
+drift = 0.5
+[files]
+"plugin.so" = "{hash}"
+"#
+        )
+    }
+
+    /// Parses; what is taken is written and parsed again as the same, what is not is told in one short line.
+    fn verdict(text: &str) -> Result<(), String> {
+        match Manifest::parse(text) {
+            Ok(manifest) => {
+                if let Ok(written) = manifest.to_toml() {
+                    assert_eq!(Manifest::parse(&written), Ok(manifest), "{text}");
+                }
+                Ok(())
+            }
+            Err(message) => {
+                assert!(!message.is_empty() && message.len() < 1500 && !message.contains('\n'), "{message:?}");
+                Err(message)
+            }
+        }
+    }
+
+    #[test]
+    fn both_forms_are_read() {
+        assert_eq!(verdict(SHORT), Ok(()));
+        assert_eq!(verdict(&full()), Ok(()));
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_refused_by_its_key() {
+        let whole: toml::Table = toml::from_str(&full()).unwrap();
+        let mut refused = 0;
+        for path in paths(&toml::Value::Table(whole.clone()), &[]) {
+            for wrong in ["{ a = { b = 1 } }", "[[[]]]"] {
+                let mut changed = toml::Value::Table(whole.clone());
+                let wrong: toml::Table = toml::from_str(&format!("wrong = {wrong}")).unwrap();
+                *at(&mut changed, &path) = wrong["wrong"].clone();
+                let Err(message) = verdict(&toml::to_string(&changed).unwrap()) else {
+                    assert!(path.starts_with(&["selftest".to_owned(), "0".into(), "params".into()]), "{path:?}");
+                    continue;
+                };
+                // The kind of a parameter is read after its table, so only the table is known.
+                let named = if path[0] == "params" { &path[..1] } else { &path[..] };
+                let key = named.iter().rfind(|step| step.parse::<usize>().is_err()).unwrap();
+                assert!(message.contains(key.as_str()), "{path:?}: {message}");
+                refused += 1;
+            }
+        }
+        assert!(refused > 100, "{refused}");
+    }
+
+    /// Keys and indices to every value.
+    fn paths(value: &toml::Value, before: &[String]) -> Vec<Vec<String>> {
+        let inside: Vec<(String, &toml::Value)> = match value {
+            toml::Value::Table(table) => table.iter().map(|(key, value)| (key.clone(), value)).collect(),
+            toml::Value::Array(items) => items.iter().enumerate().map(|(i, value)| (i.to_string(), value)).collect(),
+            _ => Vec::new(),
+        };
+        let below = |(step, value): (String, &toml::Value)| {
+            let path = [before, &[step]].concat();
+            [vec![path.clone()], paths(value, &path)].concat()
+        };
+        inside.into_iter().flat_map(below).collect()
+    }
+
+    fn at<'a>(value: &'a mut toml::Value, path: &[String]) -> &'a mut toml::Value {
+        path.iter().fold(value, |value, step| match step.parse::<usize>() {
+            Ok(index) => &mut value[index],
+            Err(_) => &mut value[step.as_str()],
+        })
+    }
+
+    #[test]
+    fn mutants_are_read_or_refused_but_never_panic() {
+        const WORDS: [&str; 16] = [
+            "99999999999999999999",
+            "-1",
+            "9223372036854775807",
+            "1e400",
+            "nan",
+            "-inf",
+            "0",
+            "true",
+            "\"\"",
+            "\"../x\"",
+            "[]",
+            "{}",
+            "'",
+            "\"\"\"",
+            "a.b.c",
+            "\u{0}\u{feff}",
+        ];
+        let seeds = [SHORT.to_owned(), full()];
+        let mut state = 1u64;
+        let mut roll = |below: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % below.max(1)
+        };
+        let (mut taken, mut refused) = (0, 0);
+        for round in 0..6000 {
+            let mut bytes = seeds[round % 2].clone().into_bytes();
+            for _ in 0..=roll(2) {
+                let place = roll(bytes.len());
+                let line = bytes[place..].iter().position(|&byte| byte == b'=').map(|ahead| place + ahead + 1);
+                let end =
+                    |from: usize| bytes[from..].iter().position(|&b| b == b'\n').map_or(bytes.len(), |n| from + n);
+                match (roll(6), line) {
+                    (0, _) => bytes.truncate(place),
+                    (1 | 2, _) if place < bytes.len() => bytes[place] ^= 1 << roll(7),
+                    (3 | 4, Some(value)) => {
+                        let range = value..end(value);
+                        bytes.splice(range, WORDS[roll(WORDS.len())].bytes());
+                    }
+                    (5, _) => {
+                        let copied = bytes[place..end(place)].to_vec();
+                        let target = roll(bytes.len());
+                        bytes.splice(target..target, copied);
+                    }
+                    _ => bytes.extend(WORDS[roll(WORDS.len())].bytes()),
+                }
+            }
+            match verdict(&String::from_utf8_lossy(&bytes)) {
+                Ok(()) => taken += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(taken > 100 && refused > 3000, "{taken} read, {refused} refused");
+    }
+
+    #[test]
+    fn nesting_and_length_without_end_are_refused() {
+        for deep in [
+            format!("{SHORT}models = {}", "[".repeat(100_000)),
+            format!("{SHORT}limits = {}", "{a=".repeat(100_000)),
+            format!("{SHORT}{} = 1", vec!["a"; 50_000].join(".")),
+            format!("{SHORT}[{}]", vec!["a"; 50_000].join(".")),
+            format!("{SHORT}id = \"{}\"", "a".repeat(1_000_000)),
+            SHORT.replace("1.0.0", &"1".repeat(100_000)),
+            SHORT.replace("gain", &"a".repeat(100_000)),
+        ] {
+            assert!(verdict(&deep).is_err(), "{:.80}", deep);
+        }
+    }
+}

@@ -1,4 +1,5 @@
 use isoscan_host::Fault;
+use isoscan_imaging::StorageError;
 
 /// Why a translation was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,23 @@ pub enum Error {
         /// Why none fits.
         reason: &'static str,
     },
+    /// The plugin takes the volume in one piece, so it cannot be streamed.
+    #[error("plugin {plugin} takes the whole volume at once, so memory must hold it")]
+    WholeVolume {
+        /// Plugin id.
+        plugin: String,
+    },
+    /// The memory that was granted does not hold the least that a streamed translation takes.
+    #[error("expected at least {} MiB for the engine's buffers, found {} MiB", expected.div_ceil(1 << 20), found >> 20)]
+    TooLittleMemory {
+        /// Bytes that it takes.
+        expected: u64,
+        /// Bytes that were granted.
+        found: u64,
+    },
+    /// Voxels kept outside memory could not be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The plugin failed.
     #[error(transparent)]
     Fault(#[from] Fault),

@@ -26,10 +26,12 @@
 mod error;
 mod plan;
 mod sample;
+mod slabs;
 mod translate;
 
 pub use error::Error;
 pub use isoscan_imaging::Restoration;
-pub use plan::{Image, Plan, plan};
+pub use plan::{Image, Plan, memory_bytes, plan};
 pub use sample::PatchSampler;
+pub use slabs::{MakeStorage, StoredTranslation, slab_memory_bytes, translate_slices};
 pub use translate::{Job, Translation, translate};

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use isoscan_abi::{Axes, Descriptor, Input, ParamValue};
-use isoscan_imaging::{Geometry, Modality, Orientation, Unit};
+use isoscan_imaging::{Geometry, Modality, Orientation, Slices, Unit};
 
 use crate::{Error, translate::TOGETHER};
 
@@ -14,6 +14,13 @@ pub struct Image<'a> {
     pub modality: Modality,
     /// The intensity unit.
     pub unit: Unit,
+}
+
+impl<'a> Image<'a> {
+    /// What is known of an image in memory or in storage.
+    pub fn of(image: &'a dyn Slices) -> Self {
+        Self { geometry: image.geometry(), modality: image.modality(), unit: image.unit() }
+    }
 }
 
 /// A translation that may run.
@@ -59,7 +66,7 @@ pub fn plan(
         params,
         modality: descriptor.output.modality.map_or(image.modality, engine_modality),
         unit: descriptor.output.unit.map_or(image.unit, engine_unit),
-        memory_bytes: memory_bytes(descriptor, image.geometry, working_spacing_mm),
+        memory_bytes: memory_bytes(descriptor, image.geometry),
         working_spacing_mm,
     })
 }
@@ -120,8 +127,11 @@ fn working_spacing(geometry: &Geometry, range: [[f64; 2]; 3]) -> Option<[f64; 3]
     (inside != spacing).then_some(inside)
 }
 
-/// The prepared copy, the blended output and its weights, and the patch buffers in flight.
-fn memory_bytes(descriptor: &Descriptor, geometry: &Geometry, working_spacing_mm: Option<[f64; 3]>) -> u64 {
+/// Estimated peak memory that a translation of an image on this grid takes beside the image: the prepared copy, the
+/// translated and the restored image, and the patch buffers in flight.
+pub fn memory_bytes(descriptor: &Descriptor, geometry: &Geometry) -> u64 {
+    let range = descriptor.inputs.first().and_then(|input| input.spacing_mm);
+    let working_spacing_mm = range.and_then(|range| working_spacing(geometry, range));
     let own: f64 = geometry.spacing_mm().iter().product();
     let shrink = working_spacing_mm.map_or(1.0, |working| own / working.iter().product::<f64>());
     let voxels = (geometry.voxel_count() as f64 * shrink) as u64;

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 
-use isoscan_abi::{Axes, Context, ParamValue};
+use isoscan_abi::{Axes, Context, Descriptor, ParamValue};
 use isoscan_host::{Plugin, Request, TensorBuf};
 use isoscan_imaging::{
     Blend, Blender, Interpolation, Orientation, Patch, PatchGrid, Restoration, Volume, gather, with_spacing,
@@ -50,13 +50,10 @@ pub fn translate(
     job: &Job<'_>,
 ) -> Result<Translation, Error> {
     let descriptor = plugin.descriptor();
-    let others: Vec<(&str, Image<'_>)> = further.iter().map(|(name, volume)| (*name, facts(volume))).collect();
-    let plan = plan(descriptor, &facts(image), &others, params)?;
+    let others: Vec<(&str, Image<'_>)> = further.iter().map(|(name, volume)| (*name, Image::of(*volume))).collect();
+    let plan = plan(descriptor, &Image::of(image), &others, params)?;
     let (prepared, restoration) = prepare(image, &plan)?;
-    let declared = descriptor.inputs.iter().skip(1);
-    let beside: Vec<&Volume> =
-        declared.filter_map(|input| further.iter().find(|(name, _)| *name == input.name).map(|(_, v)| *v)).collect();
-    let voxels = run_patches(plugin, &prepared, &beside, &plan, job)?;
+    let voxels = run_patches(plugin, &prepared, &beside(plugin, further), &plan, job)?;
     let translated = prepared.with_voxels(voxels)?.with_meaning(plan.modality, plan.unit);
     let keeps_meaning = (plan.modality, plan.unit) == (image.modality(), image.unit());
     let volume = if plan.working_spacing_mm.is_some() && keeps_meaning {
@@ -67,8 +64,10 @@ pub fn translate(
     Ok(Translation { volume, params: plan.params, outside_range: outside_range(descriptor.inputs[0].range, image) })
 }
 
-fn facts(volume: &Volume) -> Image<'_> {
-    Image { geometry: volume.geometry(), modality: volume.modality(), unit: volume.unit() }
+/// The further inputs in the order in which the plugin declares them.
+pub(crate) fn beside<'a>(plugin: &Plugin, further: &[(&str, &'a Volume)]) -> Vec<&'a Volume> {
+    let declared = plugin.descriptor().inputs.iter().skip(1);
+    declared.filter_map(|input| further.iter().find(|(name, _)| *name == input.name).map(|(_, v)| *v)).collect()
 }
 
 /// Brings an image into the frame of the plan; the restoration brings the result back.
@@ -106,20 +105,12 @@ fn run_patches(
     job: &Job<'_>,
 ) -> Result<ndarray::Array3<f32>, Error> {
     let patching = &plugin.descriptor().patching;
-    let whole = |length: usize| if length == 0 { usize::MAX } else { length };
-    let (patch, halo) = match patching.axes {
-        Axes::Volume => ([usize::MAX; 3], [0; 3]),
-        Axes::Slices => {
-            ([whole(patching.size[0]), whole(patching.size[1]), 1], [patching.halo[0], patching.halo[1], 0])
-        }
-        Axes::Patches => (patching.size.map(whole), patching.halo),
-    };
-    let grid = PatchGrid::new(image.geometry().size(), patch, halo, patching.multiple)?;
+    let grid = patch_grid(plugin.descriptor(), image.geometry().size())?;
     let mut blender = Blender::new(&grid, Blend::Constant);
     let batches: Vec<&[Patch]> = grid.patches().chunks(patching.max_batch).collect();
     let together = if plugin.offers_batch() && beside.is_empty() { TOGETHER } else { 1 };
     for group in batches.chunks(together) {
-        for (batch, output) in group.iter().zip(call(plugin, image, beside, group, plan, job)?) {
+        for (batch, output) in group.iter().zip(call(plugin, image, beside, group, group, plan, job)?) {
             for (patch, values) in batch.iter().zip(output.chunks_exact(batch[0].voxel_count())) {
                 blender.add(patch, values)?;
             }
@@ -128,12 +119,28 @@ fn run_patches(
     Ok(blender.finish()?)
 }
 
-/// The outputs of the batches, in order.
-fn call(
+/// The patches of a volume of `size` as the plugin takes them.
+pub(crate) fn patch_grid(descriptor: &Descriptor, size: [usize; 3]) -> Result<PatchGrid, Error> {
+    let patching = &descriptor.patching;
+    let whole = |length: usize| if length == 0 { usize::MAX } else { length };
+    let (patch, halo) = match patching.axes {
+        Axes::Volume => ([usize::MAX; 3], [0; 3]),
+        Axes::Slices => {
+            ([whole(patching.size[0]), whole(patching.size[1]), 1], [patching.halo[0], patching.halo[1], 0])
+        }
+        Axes::Patches => (patching.size.map(whole), patching.halo),
+    };
+    Ok(PatchGrid::new(size, patch, halo, patching.multiple)?)
+}
+
+/// The outputs of the batches, in order. `batches` lie in `image`, which may be a part of the volume; `whole` are the
+/// same patches in the volume.
+pub(crate) fn call(
     plugin: &Plugin,
     image: &Volume,
     beside: &[&Volume],
     batches: &[&[Patch]],
+    whole: &[&[Patch]],
     plan: &Plan,
     job: &Job<'_>,
 ) -> Result<Vec<TensorBuf>, Error> {
@@ -142,7 +149,7 @@ fn call(
         spacing_mm: image.geometry().spacing_mm(),
         patch_origins: batch.iter().map(|patch| patch.first).collect(),
     };
-    let contexts: Vec<Context> = batches.iter().map(context).collect();
+    let contexts: Vec<Context> = whole.iter().map(context).collect();
     let mut requests = Vec::with_capacity(batches.len());
     for (batch, context) in batches.iter().zip(&contexts) {
         requests.push(Request {

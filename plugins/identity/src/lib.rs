@@ -25,7 +25,7 @@ impl Translator for Identity {
             family: "identity".into(),
             inputs: vec![Input::any("image", "the image")],
             output: Output { modality: None, unit: None, text: "the same image".into() },
-            patching: Patching::whole(Axes::Volume),
+            patching: Patching { max_batch: 2, ..Patching::whole(Axes::Slices) },
             params: Vec::new(),
             deterministic: true,
             synthetic: false,
