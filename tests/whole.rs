@@ -6,12 +6,16 @@ mod fixture;
 
 #[path = "whole/bad_input.rs"]
 mod bad_input;
+#[path = "whole/bids.rs"]
+mod bids;
 #[path = "whole/commands.rs"]
 mod commands;
 #[path = "whole/faults.rs"]
 mod faults;
 #[path = "whole/real_images.rs"]
 mod real_images;
+#[path = "whole/slabs.rs"]
+mod slabs;
 #[path = "whole/study.rs"]
 mod study;
 #[path = "whole/vendor.rs"]

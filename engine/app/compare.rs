@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use isoscan_imaging::Mask;
 use isoscan_metrics::{PsnrRange, bland_altman, similarity};
 
-use crate::{failure::Failure, progress::say, translate::read};
+use crate::{
+    failure::Failure,
+    progress::say,
+    translate::{read, read_region},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -19,15 +23,20 @@ pub(crate) struct Args {
     /// Label of the mask [default: every voxel above 0]
     #[arg(long, value_name = "N")]
     label: Option<i32>,
+    /// Name of the region in a structure set or segmentation
+    #[arg(long, value_name = "NAME", conflicts_with = "label")]
+    roi: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let (a, b) = (read(&args.a, None)?.volume, read(&args.b, None)?.volume);
-    let mask = args.mask.as_ref().map(|path| isoscan_io::read_mask(path, args.label)).transpose()?;
-    let alike = similarity(&b, &a, mask.as_ref(), PsnrRange::of(&b))?;
+    let (a, reference) = (read(&args.a, None)?.volume, read(&args.b, None)?);
+    let region = |path: &PathBuf| read_region(path, args.label, args.roi.as_deref(), &reference);
+    let mask = args.mask.as_ref().map(region).transpose()?;
+    let b = &reference.volume;
+    let alike = similarity(b, &a, mask.as_ref(), PsnrRange::of(b))?;
     let (x, y) = paired(a.as_slice(), b.as_slice(), mask.as_ref());
     let differences = bland_altman(&x, &y)?;
     if args.json {

@@ -1,9 +1,12 @@
 //! The program `isoscan`: runs image-translation plugins over radiology cohorts and measures what they changed.
 
+mod check_dicom;
 mod compare;
 mod convert;
+mod diff;
 mod failure;
 mod info;
+mod memory;
 mod phantom;
 mod plugins;
 mod progress;
@@ -45,8 +48,12 @@ enum Command {
     Radiomics(radiomics::Args),
     /// Compare two images on the same grid
     Compare(compare::Args),
-    /// Convert between DICOM and NIfTI
+    /// Tell what changed from one image to another: place, values, voxels, header
+    Diff(diff::Args),
+    /// Write an image in another format, or on another grid
     Convert(convert::Args),
+    /// Check DICOM files against the standard and the rules for derived images
+    CheckDicom(check_dicom::Args),
     /// Tell what a file or folder holds
     Info(info::Args),
     /// Make, check, sign, install and look at plugins
@@ -64,6 +71,7 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::PluginWorker) {
         return ExitCode::from(u8::try_from(isoscan_host::plugin_worker()).unwrap_or(1));
     }
+    memory::ask_for_huge_pages();
     let cancel = Arc::new(AtomicBool::new(false));
     stop_on_ctrl_c(&cancel);
     let done = match &cli.command {
@@ -74,6 +82,8 @@ fn main() -> ExitCode {
         Command::Radiomics(args) => radiomics::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Convert(args) => convert::run(args),
+        Command::Diff(args) => diff::run(args),
+        Command::CheckDicom(args) => check_dicom::run(args),
         Command::Info(args) => info::run(args),
         Command::Plugins(command) => plugins::run(command),
         Command::Phantom(args) => phantom::run(args, &cancel),

@@ -5,17 +5,24 @@ use std::path::PathBuf;
 use isoscan_imaging::Modality;
 use isoscan_radiomics::{Settings, extract};
 
-use crate::{failure::Failure, progress::say, translate::read};
+use crate::{
+    failure::Failure,
+    progress::say,
+    translate::{read, read_region},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// NIfTI file, DICOM file or folder of one DICOM series
     image: PathBuf,
-    /// NIfTI mask on the image's grid
+    /// Label map on the image's grid, DICOM segmentation or structure set
     mask: PathBuf,
     /// Label of the mask [default: every voxel above 0]
     #[arg(long, value_name = "N")]
     label: Option<i32>,
+    /// Name of the region in a structure set or segmentation
+    #[arg(long, value_name = "NAME", conflicts_with = "label")]
+    roi: Option<String>,
     /// Settings by PyRadiomics names, JSON
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
@@ -35,9 +42,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             Settings::from_json(&text)?
         }
     };
-    let image = read(&args.image, args.modality)?.volume;
-    let mask = isoscan_io::read_mask(&args.mask, args.label)?;
-    let table = extract(&image, &mask, &settings)?;
+    let image = read(&args.image, args.modality)?;
+    let mask = read_region(&args.mask, args.label, args.roi.as_deref(), &image)?;
+    let table = extract(&image.volume, &mask, &settings)?;
     let named = [("image", args.image.display().to_string()), ("mask", args.mask.display().to_string())];
     let text = isoscan_report::features_table_csv(&named, &table_columns(&table))?;
     isoscan_io::write_atomically(&args.output, |out| out.write_all(text.as_bytes()))?;

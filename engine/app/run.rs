@@ -66,6 +66,7 @@ pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> 
         settings: args.settings.iter().cloned().collect::<BTreeMap<_, _>>(),
         jobs,
         seed: args.seed,
+        made_at: crate::translate::made_at(),
         readable: args.readable.clone(),
         plugins: Arc::new(Pins::new(args.plugins.shelf(jobs, 1)?)),
         limits: Limits {

@@ -146,6 +146,7 @@ fn request(
         settings,
         jobs: jobs(args),
         seed: args.seed,
+        made_at: crate::translate::made_at(),
         readable: args.readable.clone(),
         plugins: pins.clone(),
         limits: Limits::default(),

@@ -125,7 +125,7 @@ fn each_bad_file_is_told_with_what_was_expected_and_found() {
         ),
         (
             vec!["convert", &text, &out],
-            "neither NIfTI nor DICOM: FOLDER/text.nii help: isoscan reads NIfTI (.nii, .nii.gz, .hdr/.img) and DICOM",
+            "no image of a known format: FOLDER/text.nii help: isoscan reads DICOM, NIfTI, NRRD, MetaImage, and grey PNG and TIFF",
         ),
         (
             vec!["radiomics", scan, labels, "--label", "99", "-o", &csv],

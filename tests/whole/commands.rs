@@ -2,9 +2,12 @@
 
 use std::{fs, process::Command};
 
+use isoscan_imaging::{Geometry, Modality, Unit, Volume};
+use isoscan_io::{NiftiOptions, write_nifti_volumes};
+use ndarray::Array3;
 use tempfile::TempDir;
 
-use crate::fixture::{cohort, contents, learned_plugins, plugins, succeed};
+use crate::fixture::{cohort, contents, learned_plugins, plugins, refused, succeed};
 
 fn scan() -> String {
     cohort().join("sub-000/source.nii.gz").display().to_string()
@@ -69,6 +72,76 @@ fn a_scan_survives_dicom_and_back() {
     assert!(succeed(&["info", &series]).starts_with("CT series"));
     let told: serde_json::Value = serde_json::from_str(&succeed(&["compare", &back, &scan(), "--json"])).unwrap();
     assert!(told["similarity"]["mae"].as_f64().unwrap() <= 0.5, "stored as whole HU or finer: {told}");
+}
+
+/// A NIfTI file of two volumes of 4 x 4 x 4 voxels of 2 mm: a ramp along x in steps of 0.25, and everywhere 100.
+fn two_volumes(folder: &TempDir) -> String {
+    let grid = Geometry::axis_aligned([4; 3], [2.0; 3]).unwrap();
+    let volume = |voxels| Volume::new(voxels, grid.clone(), Modality::Mr, Unit::Arbitrary).unwrap();
+    let ramp = volume(Array3::from_shape_fn((4, 4, 4), |(_, _, x)| 0.25 * x as f32));
+    let flat = volume(Array3::from_elem((4, 4, 4), 100.0));
+    let file = path(folder, "both.nii.gz");
+    write_nifti_volumes(file.as_ref(), &[&ramp, &flat], None, None, &NiftiOptions::default()).unwrap();
+    file
+}
+
+#[test]
+fn convert_takes_one_of_several_volumes_or_all() {
+    let folder = TempDir::new().unwrap();
+    let (both, one, all) = (two_volumes(&folder), path(&folder, "one.nrrd"), path(&folder, "all"));
+    let told = refused(&["convert", &both, &one]);
+    assert!(told.contains("--volume N"), "{told}");
+    succeed(&["convert", &both, &one, "--volume", "1"]);
+    assert!(succeed(&["info", &one]).contains("intensities 100 to 100"));
+    let told = refused(&["convert", &both, &path(&folder, "none.nrrd"), "--volume", "2"]);
+    assert!(told.contains("expected a volume number below 2, found 2"), "{told}");
+    succeed(&["convert", &both, &all, "--all"]);
+    assert!(succeed(&["info", &format!("{all}/000.nii.gz")]).contains("intensities 0 to 0.75"));
+    assert_eq!(succeed(&["diff", &one, &format!("{all}/001.nii.gz")]).matches("same voxel centres").count(), 1);
+    let told = succeed(&["info", &both]);
+    assert!(told.contains("0: MR file both.nii.gz") && told.contains("1: MR file both.nii.gz"), "{told}");
+}
+
+#[test]
+fn convert_changes_the_grid_when_asked() {
+    let folder = TempDir::new().unwrap();
+    let (both, fine) = (two_volumes(&folder), path(&folder, "fine.nii.gz"));
+    let how = ["--volume", "0", "--straighten", "--spacing", "1,2,2", "--interpolation", "linear"];
+    let told = succeed(&[&["convert", &both, &fine][..], &how].concat());
+    assert!(told.contains("7x4x4"), "{told}");
+    assert!(succeed(&["info", &fine]).contains("intensities 0 to 0.75"));
+    let cubic = ["--volume", "0", "--spacing", "1,1,1", "--interpolation", "cubic"];
+    let told = refused(&[&["convert", &both, &path(&folder, "cubic.nii")][..], &cubic].concat());
+    assert!(told.contains("interpolation must be one of nearest, linear"), "{told}");
+    let told = crate::fixture::isoscan(&["convert", &both, &path(&folder, "bad.nii"), "--spacing", "1,x,2"]);
+    assert!(String::from_utf8(told.stderr).unwrap().contains("expected three numbers X,Y,Z"));
+}
+
+#[test]
+fn convert_states_the_bound_of_scaled_numbers_and_writes_enhanced_files() {
+    let folder = TempDir::new().unwrap();
+    let (both, scaled, enhanced) = (two_volumes(&folder), path(&folder, "scaled.nii"), path(&folder, "enhanced.dcm"));
+    let told = succeed(&["convert", &both, &scaled, "--volume", "0", "--scaled"]);
+    let bound = told.lines().find_map(|line| line.strip_prefix("stored numbers give every voxel back within "));
+    let bound: f64 = bound.unwrap().split(' ').next().unwrap().parse().unwrap();
+    // Half of 0.75 / 65534, and the rounding of a voxel to f32.
+    assert!(bound > 5.7e-6 && bound < 5.8e-6, "{told}");
+    succeed(&["convert", &both, &enhanced, "--volume", "1", "--enhanced"]);
+    assert!(succeed(&["info", &enhanced]).contains("intensities 100 to 100"));
+    assert_eq!(succeed(&["check-dicom", &enhanced]).matches("error").count(), 0);
+}
+
+#[test]
+fn info_lists_the_regions_of_a_segmentation() {
+    let folder = TempDir::new().unwrap();
+    let text =
+        "let image = read(\"IMAGE\");\nimage.threshold(0, 3000).write_seg(\"soft.dcm\", image, \"soft tissue\");\n";
+    let script = crate::fixture::script(folder.path(), &text.replace("IMAGE", &scan()));
+    let out = path(&folder, "out");
+    let read = cohort().display().to_string();
+    succeed(&["run", script.to_str().unwrap(), "--out", &out, "--read", &read]);
+    let told = succeed(&["info", &format!("{out}/soft.dcm")]);
+    assert!(told.contains("with 1 region") && told.contains("region 1: soft tissue"), "{told}");
 }
 
 #[test]
@@ -170,4 +243,24 @@ fn a_c_plugin_built_against_the_header_translates() {
     assert!(built.unwrap().success());
     succeed(&["translate", &library, &scan(), &out, "--set", "high=0", "--set", "low=-100", "--allow-unsigned"]);
     assert!(succeed(&["info", &out]).contains("intensities -100 to 0"));
+}
+
+#[test]
+fn diff_tells_place_values_and_header_and_fails_when_asked() {
+    let folder = TempDir::new().unwrap();
+    let out = path(&folder, "dicom");
+    succeed(&["convert", &scan(), &out]);
+    let told = succeed(&["diff", &scan(), &out]);
+    for words in ["format    NIfTI -> DICOM", "same voxel centres", "of 27648 differ, compared at the same place"] {
+        assert!(told.contains(words), "{told}");
+    }
+    assert_eq!(succeed(&["diff", &out, &out, "--require", "identical"]), "no difference\n");
+    let moved = path(&folder, "moved.nii.gz");
+    succeed(&["translate", "invert", &scan(), &moved, "--plugins", plugins().to_str().unwrap()]);
+    let told = succeed(&["diff", &scan(), &moved, "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["geometry"]["same_place"], true);
+    assert!(told["voxels"]["differing"].as_u64().unwrap() > 20_000, "{told}");
+    let told = refused(&["diff", &scan(), &moved, "--require", "same-image"]);
+    assert!(told.contains("expected the same image"), "{told}");
 }

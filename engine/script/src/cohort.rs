@@ -5,12 +5,12 @@ use std::{
 };
 
 use isoscan_imaging::{Mask, Modality};
-use isoscan_io::{Series, SeriesKind, SeriesSummary};
+use isoscan_io::{BidsDataset, BidsImage, SeriesKind, SeriesSummary};
 use rayon::prelude::*;
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
 
 use crate::{
-    Error,
+    Error, bids, reading,
     record::{Failure, Record},
     scan::{Roi, Scan},
     state::Run,
@@ -41,6 +41,7 @@ struct Inner {
     styles: Arc<Vec<Place>>,
     rois: Mutex<Option<Arc<BTreeMap<String, Roi>>>>,
     record: Mutex<Record>,
+    bids: Option<(Arc<BidsDataset>, BidsImage)>,
 }
 
 /// Where a series lies.
@@ -56,8 +57,7 @@ impl Place {
             Self::Path(path) => isoscan_io::read(path)?,
             Self::Series(summary) => isoscan_io::read_series(summary)?,
         };
-        note_input(run, &series)?;
-        Scan::new(run, series.volume, Arc::new(series.source))
+        reading::scan_of(run, series)
     }
 
     fn modality(&self) -> Option<Modality> {
@@ -68,19 +68,14 @@ impl Place {
     }
 }
 
-/// Notes the files of a series, with their hashes, in the ledger.
-pub(crate) fn note_input(run: &Run, series: &Series) -> Result<(), Error> {
-    for file in series.source.paths() {
-        let told = run.access.told(&file);
-        let sha256 = isoscan_io::sha256_file(&file)?;
-        run.ledger().inputs.insert(told, sha256);
-    }
-    Ok(())
-}
-
 impl Subject {
     pub(crate) fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// The dataset and the image that the subject's scan is, when the cohort is a BIDS dataset.
+    pub(crate) fn bids(&self) -> Option<&(Arc<BidsDataset>, BidsImage)> {
+        self.0.bids.as_ref()
     }
 
     pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
@@ -161,19 +156,19 @@ impl Subject {
 
 /// Finds the subjects below a granted folder.
 ///
-/// Either every subject is a folder that holds `source` (a NIfTI file or a DICOM folder), perhaps `reference` and
-/// `labels` or `mask`, with the labels' names in `dseg.tsv` beside the folders; or every series found below is a
-/// subject of its own, without reference. `template` beside them is a scan in the style to reach.
-fn open(run: &Run, path: &str) -> Result<Cohort, Error> {
+/// In a BIDS dataset every scan that `options` select is a subject (see [`bids::scans`]). Elsewhere every subject is a
+/// folder that holds `source` (a NIfTI file or a DICOM folder), perhaps `reference` and `labels` or `mask`, with the
+/// labels' names in `dseg.tsv` beside the folders; or every series found below is a subject of its own, without
+/// reference. `template` beside them is a scan in the style to reach.
+fn open(run: &Run, path: &str, options: &Map) -> Result<Cohort, Error> {
     let folder = run.access.readable(path)?;
-    let mut found = paired(&folder);
-    if found.is_empty() {
-        let listed = isoscan_io::list(&folder)?;
-        let images: Vec<SeriesSummary> = listed.into_iter().filter(|series| series.modality != Modality::Seg).collect();
-        let named = series_ids(&folder, &images).into_iter().zip(images);
-        let place = |series| Place::Series(Box::new(series));
-        found = named.map(|(id, series)| Found { id, source: place(series), reference: None, labels: None }).collect();
-    }
+    let found = if isoscan_io::is_bids(&folder) {
+        from_bids(&folder, options)?
+    } else if options.is_empty() {
+        from_folders(&folder)?
+    } else {
+        return Err(argument("options of cohort", "none outside a BIDS dataset", path));
+    };
     if found.is_empty() {
         return Err(Error::EmptyCohort { path: PathBuf::from(path) });
     }
@@ -191,10 +186,37 @@ fn open(run: &Run, path: &str) -> Result<Cohort, Error> {
             styles: Arc::clone(&styles),
             rois: Mutex::default(),
             record: Mutex::default(),
+            bids: found.bids,
         }))
     };
     let subjects = found.into_iter().enumerate().map(subject).collect();
     Ok(Cohort { subjects: Arc::new(subjects), phantom: folder.join("phantom.json").is_file() })
+}
+
+fn from_bids(folder: &Path, options: &Map) -> Result<Vec<Found>, Error> {
+    let (dataset, scans) = bids::scans(folder, options)?;
+    let place = |image: BidsImage| Place::Path(image.path);
+    let found = |scan: bids::Found| Found {
+        id: scan.image.stem(),
+        source: Place::Path(scan.image.path.clone()),
+        reference: scan.reference.map(place),
+        labels: scan.labels.map(place),
+        bids: Some((Arc::clone(&dataset), scan.image)),
+    };
+    Ok(scans.into_iter().map(found).collect())
+}
+
+fn from_folders(folder: &Path) -> Result<Vec<Found>, Error> {
+    let found = paired(folder);
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let listed = isoscan_io::list(folder)?;
+    let images: Vec<SeriesSummary> = listed.into_iter().filter(|series| series.modality != Modality::Seg).collect();
+    let named = series_ids(folder, &images).into_iter().zip(images);
+    let place = |series| Place::Series(Box::new(series));
+    let found = |(id, series)| Found { id, source: place(series), reference: None, labels: None, bids: None };
+    Ok(named.map(found).collect())
 }
 
 /// What a folder holds of one subject.
@@ -203,6 +225,7 @@ struct Found {
     source: Place,
     reference: Option<Place>,
     labels: Option<Place>,
+    bids: Option<(Arc<BidsDataset>, BidsImage)>,
 }
 
 fn paired(folder: &Path) -> Vec<Found> {
@@ -214,6 +237,7 @@ fn paired(folder: &Path) -> Vec<Found> {
             source: Place::Path(named(path, "source")?),
             reference: named(path, "reference").map(Place::Path),
             labels: named(path, "labels").or_else(|| named(path, "mask")).map(Place::Path),
+            bids: None,
         })
     };
     folders.iter().filter_map(subject).collect()
@@ -281,7 +305,10 @@ fn label_names(folder: &Path) -> Result<Vec<(i32, String)>, Error> {
 /// Registers cohorts and subjects with their verbs.
 pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
     let shared = run.clone();
-    engine.register_fn("cohort", move |path: &str| -> Verb<Cohort> { Ok(open(&shared, path)?) });
+    engine.register_fn("cohort", move |path: &str| -> Verb<Cohort> { Ok(open(&shared, path, &Map::new())?) });
+    let shared = run.clone();
+    engine
+        .register_fn("cohort", move |path: &str, options: Map| -> Verb<Cohort> { Ok(open(&shared, path, &options)?) });
     engine
         .register_type_with_name::<Cohort>("Cohort")
         .register_get("count", |cohort: &mut Cohort| cohort.subjects.len() as i64)
@@ -305,7 +332,7 @@ pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
         Ok(subject.0.reference.as_ref().ok_or_else(missing)?.read(&shared)?)
     });
     let shared = run.clone();
-    engine.register_get("rois", move |subject: &mut Subject| -> Verb<rhai::Map> {
+    engine.register_get("rois", move |subject: &mut Subject| -> Verb<Map> {
         let rois = subject.rois(&shared)?;
         Ok(rois.iter().map(|(name, roi)| (name.as_str().into(), Dynamic::from(roi.clone()))).collect())
     });

@@ -178,16 +178,22 @@ fn file_help(error: &isoscan_io::Error) -> Option<&'static str> {
     use isoscan_io::Error;
     Some(match error {
         Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => "check the path",
-        Error::NotAnImage { .. } | Error::NoSeries { .. } => "isoscan reads NIfTI (.nii, .nii.gz, .hdr/.img) and DICOM",
-        Error::SeveralSeries { .. } => "give one of them by its own folder or file; `isoscan info` lists them",
+        Error::NotAnImage { .. } | Error::NoSeries { .. } => {
+            "isoscan reads DICOM, NIfTI, NRRD, MetaImage, and grey PNG and TIFF"
+        }
+        Error::SeveralSeries { .. } | Error::SeveralVolumes { .. } => {
+            "choose one with `#{ volume: N }` in a script or --volume N; `isoscan info` lists them with their numbers"
+        }
         Error::Truncated { .. } | Error::Gzip { .. } | Error::Malformed { .. } => {
             "the file is damaged: copy it again from its origin"
         }
         Error::Unsupported { .. } | Error::Decode { .. } => {
             "convert it with another tool, such as dcm2niix or gdcmconv, and try again"
         }
-        Error::SeveralVolumes { .. } => "split the series into single volumes first",
-        Error::UnevenSlices { .. } => "fetch the missing slices; a volume with a false spacing is never made",
+        Error::UnevenSlices { .. } => {
+            "fetch the missing slices, or have even ones made with `#{ uneven: \"resample\" }` or --uneven resample"
+        }
+        Error::NoSuchRegion { .. } => "`isoscan info` and `list_regions(path)` tell the regions of a file",
         Error::NotALabelMap { .. } => "a mask holds whole numbers; was the image given in its place?",
         Error::OutputExists { .. } => "name an output that does not exist yet",
         _ => return None,

@@ -13,22 +13,32 @@
 //! ```
 
 mod access;
+mod bids;
 mod budget;
 mod cohort;
 mod error;
+mod filters;
+mod grids;
+mod intensities;
 mod ledger;
 mod limits;
 mod measure;
+mod options;
 mod phantom;
 mod plugins;
+mod reading;
 mod record;
+mod regions;
+mod registration;
 mod run;
 mod scan;
 mod settings;
+mod standard_scale;
 mod state;
 mod study;
 mod translate;
 mod value;
+mod verb;
 mod write;
 
 pub use access::Access;

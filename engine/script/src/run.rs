@@ -8,8 +8,9 @@ use rhai::{Dynamic, Engine, EvalAltResult, Position};
 use serde_json::json;
 
 use crate::{
-    Access, Error, Limits, Progress, ScriptError, budget::Budget, cohort, ledger::Ledger, limits, measure, phantom,
-    plugins::Pins, scan, settings, state::Run, study, translate, write,
+    Access, Error, Limits, Progress, ScriptError, budget::Budget, cohort, filters, grids, intensities, ledger::Ledger,
+    limits, measure, phantom, plugins::Pins, reading, regions, registration, scan, settings, standard_scale,
+    state::Run, study, translate, write,
 };
 
 /// A script to run and what it is granted.
@@ -24,6 +25,8 @@ pub struct Request {
     pub jobs: usize,
     /// Seed of every random number.
     pub seed: u64,
+    /// Date that outputs bear, seconds since 1970-01-01 UTC; `None` for no date.
+    pub made_at: Option<u64>,
     /// Folders the script may read, beside its own; an existing path among the settings is granted too.
     pub readable: Vec<PathBuf>,
     /// The plugins; a run of its own takes fresh ones.
@@ -78,6 +81,7 @@ fn prepare(request: &Request, text: &str) -> Result<Run, Error> {
     Ok(Run {
         access: Access::new(Path::new(""), &readable, &request.output)?,
         seed: request.seed,
+        made_at: request.made_at,
         budget: Budget::new(request.limits.memory_bytes),
         plugins: request.plugins.clone(),
         stop: limits::Stop::default(),
@@ -99,6 +103,13 @@ fn engine(request: &Request, state: &Arc<Run>) -> Engine {
     engine.on_debug(move |line, _, position| progress.print(&format!("{position}: {line}")));
     settings::register(&mut engine, state);
     scan::register(&mut engine, state);
+    reading::register(&mut engine, state);
+    intensities::register(&mut engine, state);
+    standard_scale::register(&mut engine, state);
+    filters::register(&mut engine, state);
+    grids::register(&mut engine, state);
+    regions::register(&mut engine, state);
+    registration::register(&mut engine, state);
     cohort::register(&mut engine, state);
     translate::register(&mut engine, state);
     measure::register(&mut engine, state);

@@ -23,6 +23,7 @@ pub trait Progress: Send + Sync {
 pub(crate) struct Run {
     pub(crate) access: Access,
     pub(crate) seed: u64,
+    pub(crate) made_at: Option<u64>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) plugins: Arc<Pins>,
     pub(crate) stop: Stop,

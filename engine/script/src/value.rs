@@ -1,6 +1,4 @@
-use std::collections::BTreeMap;
-
-use rhai::{Array, Dynamic, Map};
+use rhai::{Array, Dynamic};
 
 use crate::Error;
 
@@ -31,23 +29,6 @@ pub(crate) fn integers3(what: &str, values: &Array) -> Result<[i64; 3], Error> {
         return Err(argument(what, "three whole numbers [x, y, z]", format!("{} values", values.len())));
     };
     Ok([whole(x)?, whole(y)?, whole(z)?])
-}
-
-/// Number options of a verb with their defaults; an unknown name is refused.
-pub(crate) fn option_map<'a>(
-    verb: &str,
-    given: &Map,
-    defaults: &[(&'a str, f64)],
-) -> Result<BTreeMap<&'a str, f64>, Error> {
-    if let Some(unknown) = given.keys().find(|key| defaults.iter().all(|(name, _)| name != key)) {
-        let known: Vec<&str> = defaults.iter().map(|(name, _)| *name).collect();
-        let expected = if known.is_empty() { "left out".to_owned() } else { format!("one of {}", known.join(", ")) };
-        return Err(argument(&format!("option of {verb}"), &expected, unknown));
-    }
-    defaults
-        .iter()
-        .map(|&(name, default)| Ok((name, given.get(name).map_or(Ok(default), |v| number(name, v))?)))
-        .collect()
 }
 
 /// A script value as JSON; images and other handles are refused.
