@@ -7,11 +7,11 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use isoscan_imaging::{Modality, Slices, Unit, Volume};
 
-use super::attributes::{code, decimal, put, put_decimals, put_items, put_u16, text};
+use super::attributes::{code, decimal, put, put_decimals, put_items, text};
 use super::derive::{Label, Origin, Restored, json, usual_window};
 use super::encode::{Plan, Storage, encode, plan};
 use super::multiframe::{Dimension, base, frame, plane_groups, put_evidence, put_frames, put_group, write_one};
-use super::output::{Content, real_world_mapping};
+use super::output::{Content, put_samples, real_world_mapping};
 use super::pixels::SampleFormat;
 use super::slicewise::for_groups;
 use super::uid::uid;
@@ -167,18 +167,7 @@ fn put_values(frame: &mut InMemDicomObject, volume: &Volume, format: &SampleForm
 fn put_pixels(object: &mut InMemDicomObject, image: &dyn Slices, plan: &Plan, path: &Path) -> Result<(), Error> {
     let [nx, ny, nz] = image.geometry().size();
     let format = plan.format(0);
-    put(object, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2");
-    for (tag, value) in [
-        (tags::SAMPLES_PER_PIXEL, 1),
-        (tags::ROWS, ny as u16),
-        (tags::COLUMNS, nx as u16),
-        (tags::BITS_ALLOCATED, format.bits_allocated),
-        (tags::BITS_STORED, format.bits_stored),
-        (tags::HIGH_BIT, format.high_bit),
-        (tags::PIXEL_REPRESENTATION, u16::from(format.signed)),
-    ] {
-        put_u16(object, tag, value);
-    }
+    put_samples(object, image, format);
     let mut bytes = Vec::with_capacity(nx * ny * nz * format.bytes() + 1);
     for_groups(image, path, |first, voxels| {
         for (k, plane) in voxels.chunks(nx * ny).enumerate() {

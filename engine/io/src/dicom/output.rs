@@ -102,13 +102,8 @@ pub(crate) fn planes(volume: &Volume) -> impl Iterator<Item = &[f32]> {
     volume.as_slice().chunks(nx * ny)
 }
 
-fn put_pixels(
-    object: &mut InMemDicomObject,
-    image: &dyn Slices,
-    format: &SampleFormat,
-    plane: &[f32],
-    padding: Option<(f32, f32)>,
-) {
+/// The size of a plane and how its grey samples are stored.
+pub(crate) fn put_samples(object: &mut InMemDicomObject, image: &dyn Slices, format: &SampleFormat) {
     let [nx, ny, _] = image.geometry().size();
     put(object, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2");
     for (tag, value) in [
@@ -122,6 +117,16 @@ fn put_pixels(
     ] {
         put_u16(object, tag, value);
     }
+}
+
+fn put_pixels(
+    object: &mut InMemDicomObject,
+    image: &dyn Slices,
+    format: &SampleFormat,
+    plane: &[f32],
+    padding: Option<(f32, f32)>,
+) {
+    put_samples(object, image, format);
     if object.get(tags::SMALLEST_IMAGE_PIXEL_VALUE).is_some() {
         let (low, high) = stored_range(format, plane);
         put_stored(object, tags::SMALLEST_IMAGE_PIXEL_VALUE, low, format.signed);
