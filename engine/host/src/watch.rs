@@ -136,10 +136,15 @@ impl Eyes {
     }
 
     /// Watches the folders as they are now: one may have been removed, made again, or linked elsewhere. The parent of
-    /// each tells when that happens.
+    /// each tells when that happens, from the moment it is watched: what happened before is seen by looking again.
     fn adjust(&mut self, folders: &[PathBuf], shelf: &Inner) {
+        while self.watch_what_is_there(folders, shelf) {}
+    }
+
+    /// True when something is watched that was not before.
+    fn watch_what_is_there(&mut self, folders: &[PathBuf], shelf: &Inner) -> bool {
         let Some(watcher) = &mut self.watcher else {
-            return;
+            return false;
         };
         let parents = folders.iter().filter_map(|folder| folder.parent());
         let parents = parents.map(|parent| if parent == Path::new("") { Path::new(".") } else { parent });
@@ -155,16 +160,16 @@ impl Eyes {
             }
             stays
         });
-        for (path, how) in wanted {
-            if self.watched.contains_key(&path) {
-                continue;
-            }
+        let unwatched_yet: Vec<_> = wanted.into_iter().filter(|(path, _)| !self.watched.contains_key(path)).collect();
+        let is_new = !unwatched_yet.is_empty();
+        for (path, how) in unwatched_yet {
             if let Err(e) = watcher.watch(&path, how.0) {
                 shelf.tell(unwatched(&path, &e));
             }
             // Also where that failed, so that it is told once.
             self.watched.insert(path, how);
         }
+        is_new
     }
 }
 
