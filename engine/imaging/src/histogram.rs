@@ -21,6 +21,23 @@ pub(crate) struct Summary {
     pub(crate) sum: f64,
 }
 
+/// Enough for the vector units of present machines.
+const LANES: usize = 16;
+
+impl Summary {
+    const EMPTY: Self = Self { count: 0, min: f32::INFINITY, max: f32::NEG_INFINITY, sum: 0.0 };
+
+    /// Both together.
+    fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            min: self.min.min(other.min),
+            max: self.max.max(other.max),
+            sum: self.sum + other.sum,
+        }
+    }
+}
+
 impl<'a> Region<'a> {
     pub(crate) fn new(volume: &'a Volume, mask: Option<&'a Mask>) -> Result<Self, Error> {
         let voxels = volume.as_slice();
@@ -47,36 +64,60 @@ impl<'a> Region<'a> {
         start: impl Fn() -> T + Sync,
         step: impl Fn(&mut T, f32) + Sync + Copy,
     ) -> Vec<T> {
-        let piece = self.voxels.len().div_ceil(64).max(1 << 15);
-        let counts = |v: f32| v.is_finite() && v > self.above;
-        let run = |(number, voxels): (usize, &[f32])| {
+        self.pieces(|voxels, inside| {
             let mut result = start();
-            match self.inside {
-                None => voxels.iter().filter(|v| counts(**v)).for_each(|&v| step(&mut result, v)),
+            match inside {
+                None => voxels.iter().filter(|v| self.counts_in(**v)).for_each(|&v| step(&mut result, v)),
                 Some(inside) => {
-                    let inside = &inside[number * piece..][..voxels.len()];
-                    let chosen = voxels.iter().zip(inside).filter(|(v, inside)| **inside && counts(**v));
+                    let chosen = voxels.iter().zip(inside).filter(|(v, inside)| **inside && self.counts_in(**v));
                     chosen.for_each(|(&v, _)| step(&mut result, v));
                 }
             }
             result
-        };
-        self.voxels.par_chunks(piece).enumerate().map(run).collect()
+        })
+    }
+
+    /// What `work` makes of every piece's voxels and mask; the pieces in order.
+    fn pieces<T: Send>(&self, work: impl Fn(&[f32], Option<&[bool]>) -> T + Sync) -> Vec<T> {
+        let piece = self.voxels.len().div_ceil(64).max(1 << 15);
+        let inside = |number: usize, n: usize| self.inside.map(|inside| &inside[number * piece..][..n]);
+        let pieces = self.voxels.par_chunks(piece).enumerate();
+        pieces.map(|(number, voxels)| work(voxels, inside(number, voxels.len()))).collect()
+    }
+
+    fn counts_in(&self, voxel: f32) -> bool {
+        voxel.is_finite() && voxel > self.above
     }
 
     pub(crate) fn summary(&self) -> Summary {
-        let empty = || Summary { count: 0, min: f32::INFINITY, max: f32::NEG_INFINITY, sum: 0.0 };
-        let pieces = self.fold(empty, |s, v| {
-            s.count += 1;
-            s.min = s.min.min(v);
-            s.max = s.max.max(v);
-            s.sum += f64::from(v);
-        });
-        pieces.into_iter().fold(empty(), |a, b| Summary {
-            count: a.count + b.count,
-            min: a.min.min(b.min),
-            max: a.max.max(b.max),
-            sum: a.sum + b.sum,
+        let pieces = self.pieces(|voxels, inside| self.summary_of(voxels, inside));
+        pieces.into_iter().fold(Summary::EMPTY, Summary::and)
+    }
+
+    /// One summary for each of [`LANES`] interleaved runs of voxels, so that no sum waits for the one before it.
+    fn summary_of(&self, voxels: &[f32], inside: Option<&[bool]>) -> Summary {
+        let (mut counts, mut sums) = ([0u32; LANES], [0.0f64; LANES]);
+        let (mut lows, mut highs) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+        let mut add = |voxels: &[f32], inside: Option<&[bool]>| {
+            for (lane, &voxel) in voxels.iter().enumerate() {
+                let is_in = self.counts_in(voxel) & inside.is_none_or(|inside| inside[lane]);
+                counts[lane] += u32::from(is_in);
+                sums[lane] += if is_in { f64::from(voxel) } else { 0.0 };
+                lows[lane] = if is_in & (voxel < lows[lane]) { voxel } else { lows[lane] };
+                highs[lane] = if is_in & (voxel > highs[lane]) { voxel } else { highs[lane] };
+            }
+        };
+        let whole = voxels.len() / LANES * LANES;
+        match inside {
+            None => voxels[..whole].chunks_exact(LANES).for_each(|row| add(row, None)),
+            Some(inside) => {
+                let rows = voxels[..whole].chunks_exact(LANES).zip(inside.chunks_exact(LANES));
+                rows.for_each(|(row, inside)| add(row, Some(inside)));
+            }
+        }
+        add(&voxels[whole..], inside.map(|inside| &inside[whole..]));
+        (0..LANES).fold(Summary::EMPTY, |sum, lane| {
+            sum.and(Summary { count: counts[lane].into(), min: lows[lane], max: highs[lane], sum: sums[lane] })
         })
     }
 
