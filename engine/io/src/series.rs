@@ -60,6 +60,16 @@ impl Source {
         }
     }
 
+    /// Type of the intensities in the file, such as `int16`, before they became f32 voxels; `None` where the file leaves it
+    /// to the reader, as DICOM does.
+    pub fn intensity_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Nifti(nifti) => nifti.intensity_type(),
+            Self::File(file) => Some(file.stored().name()),
+            Self::None | Self::Dicom(_) => None,
+        }
+    }
+
     /// UID of the frame of reference, which images, contours and segments of one space share; `None` when the files tell
     /// none.
     pub fn frame_of_reference(&self) -> Option<String> {
@@ -198,6 +208,12 @@ pub enum Warning {
     },
     /// The voxels are indices into the colour table of the file, not intensities.
     PaletteIndices,
+    /// The header describes more frames than it has pixels for, and does not tell how many there are; the first ones
+    /// were taken.
+    SurplusFrameItems {
+        /// Items of Per-Frame Functional Groups Sequence (5200,9230) without a frame.
+        count: usize,
+    },
     /// The header does not tell where the slices lie; they were stacked in the order of the frames.
     AssumedPositions,
     /// A file of the folder looks like an image but could not be read, so the series may be incomplete.
@@ -264,6 +280,13 @@ pub enum Warning {
     },
 }
 
+impl Warning {
+    /// `None` when `count` is 0.
+    pub(crate) fn surplus_frame_items(count: usize) -> Option<Self> {
+        (count > 0).then_some(Self::SurplusFrameItems { count })
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -287,6 +310,9 @@ impl fmt::Display for Warning {
                 )
             }
             Self::UnscaledDose { scaling } => write!(f, "dose grid as stored, dose is {scaling} times as much"),
+            Self::SurplusFrameItems { count } => {
+                write!(f, "no number of frames in the header, left out {count} frame descriptions without pixels")
+            }
             Self::PaletteIndices => f.write_str("colours by a table, took the table's indices as voxels"),
             Self::AssumedPositions => {
                 f.write_str("no slice positions in the header, took the order of frames along the normal")

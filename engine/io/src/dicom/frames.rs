@@ -83,13 +83,9 @@ pub(crate) fn planes(slice: Slice) -> Result<Vec<Plane>, Error> {
 }
 
 fn frames(file: &Arc<Slice>, count: usize) -> Result<Vec<Plane>, Error> {
-    let groups = items(&file.object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
+    let (groups, _) = file.frame_items()?;
     let grouped = !groups.is_empty() || !items(&file.object, tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).is_empty();
     if grouped {
-        if !groups.is_empty() && groups.len() != count {
-            let expected = "one item per frame";
-            return Err(file.malformed("Per-Frame Functional Groups Sequence", expected, groups.len()));
-        }
         let planes: Vec<Plane> = (0..count).map(|frame| Plane::of_groups(file, frame)).collect();
         if count == 1 || planes.iter().all(|plane| plane.position.is_some() && plane.orientation.is_some()) {
             return Ok(planes);

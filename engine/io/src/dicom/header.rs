@@ -105,6 +105,26 @@ impl Slice {
         whole(&self.object, tags::NUMBER_OF_FRAMES).unwrap_or(1).max(1)
     }
 
+    /// The items of Per-Frame Functional Groups Sequence, one for each frame or none at all, and how many more there are.
+    /// Without Number of Frames the pixels are those of one frame, and the items beyond the first describe nothing.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for another number of items.
+    pub(crate) fn frame_items(&self) -> Result<(&[InMemDicomObject], usize), Error> {
+        let sequence = self.object.get(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
+        let items = sequence.and_then(|element| element.items()).unwrap_or(&[]);
+        let frames = self.frames();
+        let is_told = self.object.get(tags::NUMBER_OF_FRAMES).is_some();
+        match items.len() {
+            0 => Ok((items, 0)),
+            found if found == frames || found > frames && !is_told => Ok((&items[..frames], found - frames)),
+            found => {
+                let found = format!("{found} items for {frames} frames");
+                Err(self.malformed("Per-Frame Functional Groups Sequence", "one item per frame", found))
+            }
+        }
+    }
+
     pub(crate) fn image_type(&self) -> Vec<String> {
         texts(&self.object, tags::IMAGE_TYPE)
     }

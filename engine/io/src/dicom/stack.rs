@@ -105,6 +105,7 @@ impl Ordered {
             return Err(planes[0].file.unsupported("DICOM segmentation"));
         }
         let planes = sorted(planes)?;
+        warnings.extend(Warning::surplus_frame_items(planes[0].file.frame_items()?.1));
         if planes[0].assumed {
             warnings.push(Warning::AssumedPositions);
         }

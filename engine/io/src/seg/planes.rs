@@ -58,16 +58,15 @@ impl<'a> Planes<'a> {
     pub(crate) fn of(slice: &'a Slice, by_segment: bool) -> Result<Self, Error> {
         let object = &slice.object;
         let shared = items(object, tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
-        let each = items(object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
-        if each.len() != slice.frames() {
-            let found = format!("{} items for {} frames", each.len(), slice.frames());
-            return Err(slice.malformed("Per-frame Functional Groups", "one item per frame", found));
+        let (each, surplus) = slice.frame_items()?;
+        if each.is_empty() {
+            return Err(slice.malformed("Per-Frame Functional Groups Sequence", "one item per frame", "none"));
         }
         let groups = Groups { slice, shared };
         if each.first().is_some_and(|frame| groups.macro_of(frame, tags::PLANE_POSITION_SLIDE_SEQUENCE).is_some()) {
             return Err(slice.unsupported("segmentation of a microscopy slide"));
         }
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<Warning> = Warning::surplus_frame_items(surplus).into_iter().collect();
         let orientation = groups.orientation(each, &mut warnings)?;
         let (pixel_mm, told_gap_mm) = groups.measures(each, &mut warnings)?;
         let planes = each
