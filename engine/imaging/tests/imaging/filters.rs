@@ -110,9 +110,8 @@ fn filters_of_another_definition_are_near() {
 
 #[test]
 fn wavelet_bands_are_those_of_pywavelets() {
-    for (name, wavelet, level) in
-        [("haar", Wavelet::Haar, 1), ("coif1", Wavelet::Coif1, 1), ("db4", Wavelet::Db4, 1), ("sym5", Wavelet::Sym5, 2)]
-    {
+    for (name, level) in [("haar", 1), ("coif1", 1), ("db4", 1), ("sym5", 2)] {
+        let wavelet: Wavelet = name.parse().unwrap();
         let bands = wavelet_bands(&grey(), wavelet, level).unwrap();
         assert_eq!(bands.len(), 8);
         for band in bands {
