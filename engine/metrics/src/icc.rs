@@ -12,6 +12,8 @@ use crate::quantile::polished;
 pub struct Icc {
     /// ICC(1,1).
     pub single_one_way: f64,
+    /// 95 % interval of [`single_one_way`](Self::single_one_way).
+    pub single_one_way_ci95: [f64; 2],
     /// ICC(2,1), absolute agreement.
     pub single_agreement: f64,
     /// 95 % interval of [`single_agreement`](Self::single_agreement) (McGraw and Wong 1996).
@@ -51,10 +53,11 @@ pub fn icc(ratings: &[Vec<f64>]) -> Result<Icc, Error> {
     let agreement = (rows - residual) / (rows + (kf - 1.0) * residual + kf * (columns - residual) / nf);
     Ok(Icc {
         single_one_way: (rows - within) / (rows + (kf - 1.0) * within),
+        single_one_way_ci95: ratio_interval(rows / within, nf - 1.0, nf * (kf - 1.0), kf),
         single_agreement: agreement,
         single_agreement_ci95: agreement_interval(agreement, rows, columns, residual, nf, kf),
         single_consistency: (rows - residual) / (rows + (kf - 1.0) * residual),
-        single_consistency_ci95: consistency_interval(rows / residual, nf, kf),
+        single_consistency_ci95: ratio_interval(rows / residual, nf - 1.0, (nf - 1.0) * (kf - 1.0), kf),
         average_one_way: (rows - within) / rows,
         average_agreement: (rows - residual) / (rows + (columns - residual) / nf),
         average_consistency: (rows - residual) / rows,
@@ -109,13 +112,13 @@ fn agreement_interval(icc: f64, rows: f64, columns: f64, residual: f64, n: f64, 
     [n * (rows - low * residual) / (low * error + n * rows), n * (high * rows - residual) / (error + n * high * rows)]
 }
 
-fn consistency_interval(ratio: f64, n: f64, k: f64) -> [f64; 2] {
+/// Interval of `(F - 1) / (F + k - 1)` for a ratio F of mean squares with these degrees of freedom.
+fn ratio_interval(ratio: f64, freedom: f64, residual_freedom: f64, k: f64) -> [f64; 2] {
     if !ratio.is_finite() {
         return [1.0; 2];
     }
-    let residual_freedom = (n - 1.0) * (k - 1.0);
-    let low = ratio / fisher_975(n - 1.0, residual_freedom);
-    let high = ratio * fisher_975(residual_freedom, n - 1.0);
+    let low = ratio / fisher_975(freedom, residual_freedom);
+    let high = ratio * fisher_975(residual_freedom, freedom);
     [low, high].map(|f| (f - 1.0) / (f + k - 1.0))
 }
 
@@ -124,7 +127,8 @@ fn fisher_975(numerator: f64, denominator: f64) -> f64 {
     FisherSnedecor::new(numerator, denominator).map_or(f64::NAN, |f| polished(&f, 0.975))
 }
 
-fn require_table(ratings: &[Vec<f64>]) -> Result<(usize, usize), Error> {
+/// Number of subjects and of ratings of each, at least two of both.
+pub(crate) fn require_table(ratings: &[Vec<f64>]) -> Result<(usize, usize), Error> {
     let n = ratings.len();
     let k = ratings.first().map_or(0, Vec::len);
     if n < 2 || k < 2 {

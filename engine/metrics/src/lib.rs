@@ -1,7 +1,7 @@
 //! Agreement and similarity statistics with their definitions named.
 //!
 //! Agreement says whether two measurements of the same subjects are interchangeable: [`ccc`], [`icc`],
-//! [`bland_altman`], and [`share_gain`], which asks whether more features agree after a step than before it.
+//! [`bland_altman`], [`repeatability`], and [`share_gain`], which asks whether more features agree after a step than before it.
 //! Similarity compares two volumes voxel by voxel: [`similarity`], [`ssim`]. Every sum is f64 and runs in a fixed
 //! order; every definition that differs between tools is named in the result.
 //!
@@ -18,6 +18,7 @@ mod concordance;
 mod error;
 mod icc;
 mod quantile;
+mod repeatability;
 mod share;
 mod similarity;
 mod ssim;
@@ -26,6 +27,7 @@ pub use bland_altman::{BlandAltman, bland_altman};
 pub use concordance::{Ccc, CiReason, ccc};
 pub use error::Error;
 pub use icc::{Icc, icc};
+pub use repeatability::{Logarithmic, Relative, Repeatability, repeatability};
 pub use share::{RESAMPLES, ShareGain, share_at_or_above, share_gain, share_gain_resampled};
 pub use similarity::{PsnrRange, Similarity, similarity};
 pub use ssim::{SsimDimensions, SsimWindow, ssim};

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use isoscan_metrics::{CiReason, Error, bland_altman, ccc, icc};
+use isoscan_metrics::{CiReason, Error, bland_altman, ccc, icc, repeatability};
 use serde_json::Value;
 
 fn reference() -> Option<Value> {
@@ -93,5 +93,32 @@ fn intraclass_correlation() {
             ("ICC(3,1) high", found.single_consistency_ci95[1], &expected["ICC31_ci"][1]),
         ];
         compare(name, 1e-12, &rows);
+    }
+}
+
+#[test]
+fn repeatability_of_qiba() {
+    let Some(reference) = reference() else { return };
+    for (name, case) in reference["repeatability"].as_object().unwrap() {
+        let measurements: Vec<Vec<f64>> = case["M"].as_array().unwrap().iter().map(numbers).collect();
+        let expected = &case["expected"];
+        let found = repeatability(&measurements).unwrap();
+        let (relative, logarithmic) = (found.relative.unwrap(), found.logarithmic.unwrap());
+        let rows = [
+            ("wSD", found.within_sd, &expected["wSD"]),
+            ("RC", found.coefficient, &expected["RC"]),
+            ("RC low", found.coefficient_ci95[0], &expected["RC_ci"][0]),
+            ("RC high", found.coefficient_ci95[1], &expected["RC_ci"][1]),
+            ("wCV", relative.within_cv, &expected["wCV"]),
+            ("%RC", relative.coefficient_percent, &expected["RC_pct"]),
+            ("log wSD", logarithmic.within_sd, &expected["wSD_log"]),
+            ("log RC low", logarithmic.limits_percent[0], &expected["RC_log_pct"][0]),
+            ("log RC high", logarithmic.limits_percent[1], &expected["RC_log_pct"][1]),
+        ];
+        compare(name, 1e-12, &rows);
+        // exp(wSD²) - 1, as the reference computes it, rounds to 0 for the data around 1e8.
+        if name != "large_offset" {
+            compare(name, 1e-12, &[("log wCV", logarithmic.within_cv, &expected["wCV_log"])]);
+        }
     }
 }
