@@ -1,8 +1,12 @@
 use crate::Error;
+use crate::extent::Extent;
 use crate::prepare::Number;
 
 /// Largest number of occupied grey levels.
 const MOST_LEVELS: usize = 4096;
+
+/// Whole intensities of at most this range are looked up in a table.
+const MOST_TABLED: usize = 1 << 16;
 
 /// Largest grey level.
 const HIGHEST_LEVEL: f64 = 1e7;
@@ -36,17 +40,54 @@ impl Discretised {
         if edges.count > HIGHEST_LEVEL || edges.count.is_nan() {
             return Err(Error::TooManyLevels { found: edges.count as usize, limit: MOST_LEVELS });
         }
-        let levels: Vec<u32> = values.iter().map(|&v| edges.level(v)).collect();
-        let mut occupied = vec![0usize; edges.count as usize + 1];
+        match edges.extent.whole_numbers(MOST_TABLED) {
+            Some(span) => Self::of_whole(values, &edges, span),
+            None => Self::of_levels(&values.iter().map(|&v| edges.level(v)).collect::<Vec<u32>>()),
+        }
+    }
+
+    /// Grey levels of whole numbers, `span` from the least to the largest: each is discretised once.
+    fn of_whole(values: &[f64], edges: &Edges, span: usize) -> Result<Self, Error> {
+        let extent = edges.extent;
+        let mut voxels = vec![0usize; span];
+        values.iter().for_each(|&v| voxels[extent.index(v)] += 1);
+        let (mut grey, mut counts, mut position): (Vec<u32>, Vec<usize>, Vec<u16>) = Default::default();
+        for (index, &voxels) in voxels.iter().enumerate() {
+            if voxels > 0 {
+                let level = edges.level(extent.low + index as f64);
+                if grey.last() != Some(&level) {
+                    grey.push(level);
+                    counts.push(0);
+                }
+                *counts.last_mut().expect("one was pushed") += voxels;
+            }
+            position.push(grey.len() as u16);
+        }
+        if grey.len() > MOST_LEVELS {
+            return Err(Error::TooManyLevels { found: grey.len(), limit: MOST_LEVELS });
+        }
+        Ok(Self { levels: values.iter().map(|&v| position[extent.index(v)]).collect(), grey, counts })
+    }
+
+    /// Grey levels as they are.
+    ///
+    /// # Errors
+    /// [`Error::TooManyLevels`].
+    pub(crate) fn of_levels(levels: &[u32]) -> Result<Self, Error> {
+        let highest = levels.iter().copied().max().unwrap_or(0);
+        if f64::from(highest) > HIGHEST_LEVEL {
+            return Err(Error::TooManyLevels { found: highest as usize, limit: MOST_LEVELS });
+        }
+        let mut occupied = vec![0usize; highest as usize + 1];
         levels.iter().for_each(|&level| occupied[level as usize] += 1);
-        let grey: Vec<u32> = (0..occupied.len() as u32).filter(|&level| occupied[level as usize] > 0).collect();
+        let grey: Vec<u32> = (0..=highest).filter(|&level| occupied[level as usize] > 0).collect();
         if grey.len() > MOST_LEVELS {
             return Err(Error::TooManyLevels { found: grey.len(), limit: MOST_LEVELS });
         }
         let counts: Vec<usize> = grey.iter().map(|&level| occupied[level as usize]).collect();
         let mut position = vec![0u16; occupied.len()];
         grey.iter().zip(1..).for_each(|(&level, index)| position[level as usize] = index);
-        Ok(Self { levels: levels.into_iter().map(|level| position[level as usize]).collect(), grey, counts })
+        Ok(Self { levels: levels.iter().map(|&level| position[level as usize]).collect(), grey, counts })
     }
 
     /// The highest occupied grey level.
@@ -60,14 +101,15 @@ struct Edges {
     lowest: f64,
     step: f64,
     count: f64,
+    extent: Extent,
     /// The edges themselves, when they are not `lowest + i·step`.
     listed: Option<Vec<f64>>,
 }
 
 impl Edges {
     fn of(values: &[f64], rule: Discretisation, number: Number) -> Self {
-        let finite = values.iter().filter(|v| !v.is_nan());
-        let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
+        let extent = Extent::of(values);
+        let Extent { low, high, .. } = extent;
         match rule {
             Discretisation::BinWidth(width) => {
                 let remainder = low % width;
@@ -75,7 +117,7 @@ impl Edges {
                 let lowest = low - floored;
                 let count = ((high + 2.0 * width - lowest) / width).ceil();
                 // Not the width itself: NumPy's arange steps by the difference of its first two numbers.
-                Self { lowest, step: (lowest + width) - lowest, count, listed: None }
+                Self { lowest, step: (lowest + width) - lowest, count, extent, listed: None }
             }
             Discretisation::BinCount(bins) => {
                 let (low, high) = if low == high { (low - 0.5, high + 0.5) } else { (low, high) };
@@ -87,7 +129,7 @@ impl Edges {
                 if let Some(last) = edges.last_mut() {
                     *last = if number == Number::Single { f64::from(*last as f32 + 1.0) } else { *last + 1.0 };
                 }
-                Self { lowest: low, step, count: edges.len() as f64, listed: Some(edges) }
+                Self { lowest: low, step, count: edges.len() as f64, extent, listed: Some(edges) }
             }
         }
     }
@@ -103,7 +145,11 @@ impl Edges {
         if value.is_nan() {
             return self.count as u32;
         }
-        let mut level = ((value - self.lowest) / self.step).floor().clamp(0.0, self.count - 1.0);
+        let guess = ((value - self.lowest) / self.step).clamp(0.0, self.count - 1.0) as u32;
+        let mut level = f64::from(guess);
+        if self.edge(level) <= value && self.edge(level + 1.0) > value {
+            return guess + 1;
+        }
         while level < self.count && self.edge(level) <= value {
             level += 1.0;
         }

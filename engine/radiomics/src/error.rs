@@ -1,4 +1,5 @@
 use crate::FeatureFamily;
+use crate::spelling::suggestion;
 
 /// Why no features can be extracted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -45,6 +46,14 @@ pub enum Error {
         needed: usize,
         /// Axes along which the region is longer than one voxel.
         found: usize,
+    },
+    /// The region has several slices across the axis for which shape2D wants one.
+    #[error("shape2D needs a region of one slice along {axis}, found {slices}")]
+    NotFlat {
+        /// The axis across the slice.
+        axis: &'static str,
+        /// Slices of the region.
+        slices: usize,
     },
     /// The region is not larger than `minimumROISize`.
     #[error("region has {found} voxels, needs more than {needed}")]
@@ -103,7 +112,7 @@ pub enum Error {
         available: String,
     },
     /// No such setting, image type, feature family or interpolator.
-    #[error("unknown {kind} {name}; known: {known}")]
+    #[error("unknown {kind} {name}{}; known: {known}", suggestion(name, known))]
     UnknownName {
         /// What kind of thing was named.
         kind: &'static str,
@@ -113,7 +122,7 @@ pub enum Error {
         known: String,
     },
     /// No such feature in the family.
-    #[error("unknown feature {name} of {family}; known: {known}")]
+    #[error("unknown feature {name} of {family}{}; known: {known}", suggestion(name, known))]
     UnknownFeature {
         /// The family.
         family: FeatureFamily,
@@ -139,6 +148,26 @@ pub enum Error {
         line: usize,
         /// Column, from 1.
         column: usize,
+    },
+    /// The settings are not YAML, or use more of it than a parameter file needs.
+    #[error("settings are not valid YAML at line {line}, column {column}: {problem}")]
+    InvalidYaml {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A setting of a parameter file is refused.
+    #[error("line {line}, column {column}: {error}")]
+    InFile {
+        /// Line of the setting's name, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// The refusal.
+        error: Box<Error>,
     },
     /// A grid that resampling asks for cannot exist.
     #[error(transparent)]

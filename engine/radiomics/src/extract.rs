@@ -1,16 +1,16 @@
+use std::sync::Arc;
+
 use isoscan_imaging::{Mask, Volume};
+use rayon::prelude::*;
 
 use crate::discretise::Discretised;
-use crate::family::Named;
-use crate::first_order::FirstOrder;
-use crate::glcm::Glcm;
-use crate::prepare::{Prepared, prepare};
-use crate::shape::Shape;
-use crate::table::Outcome;
+use crate::families::{Sample, all_features, shape_of};
+use crate::image::{Bounds, Image};
+use crate::images::{Derived, ORIGINAL, derive, too_small_for};
+use crate::prepare::{Prepared, prepare, require_numbers, whole_image};
+use crate::roi::Roi;
+use crate::settings::ImageType;
 use crate::{Diagnostics, Error, Feature, FeatureFamily, FeatureTable, Settings};
-
-/// Prefix of features of the image as it is.
-const ORIGINAL: &str = "original";
 
 /// Features of the region `mask` of `volume`.
 ///
@@ -21,57 +21,82 @@ const ORIGINAL: &str = "original";
 /// # Errors
 /// [`Error::EmptyMask`], [`Error::GeometryMismatch`] (unless `correctMask`), [`Error::OutsideImage`],
 /// [`Error::SingleVoxel`], [`Error::TooFewDimensions`], [`Error::RegionTooSmall`], [`Error::ResegmentedAway`],
-/// [`Error::NotFinite`], [`Error::FlatImage`], [`Error::TooManyLevels`]; [`Error::NotImplemented`],
+/// [`Error::NotFinite`], [`Error::NotFlat`], [`Error::FlatImage`], [`Error::TooManyLevels`]; [`Error::NotImplemented`],
 /// [`Error::UnknownFeature`] and [`Error::InvalidSetting`] for settings that cannot be met.
 pub fn extract(volume: &Volume, mask: &Mask, settings: &Settings) -> Result<FeatureTable, Error> {
     settings.check()?;
-    let prepared = prepare(volume, mask, settings)?;
-    let discretises = settings.features.keys().any(|family| !matches!(family, FeatureFamily::Shape));
-    let levels = discretises
-        .then(|| Discretised::of(&prepared.values, settings.discretisation(), prepared.number))
-        .transpose()?;
-    let mut features = Vec::new();
-    for (&family, wanted) in &settings.features {
-        let value_of: Box<dyn Fn(&str) -> Outcome> = match (family, &levels) {
-            (FeatureFamily::Shape, _) => shape(&prepared),
-            (FeatureFamily::FirstOrder, Some(levels)) => first_order(&prepared, levels, settings),
-            (FeatureFamily::Glcm, Some(levels)) => {
-                let glcm = Glcm::of(&prepared.region, levels, prepared.spacing_mm, settings);
-                Box::new(move |name| glcm.feature(name))
-            }
-            _ => continue,
+    extract_one(&Arc::new(whole_image(volume, settings)?), mask, settings)
+}
+
+/// Features of several regions of one `volume`: as [`extract`] for each of `masks`, in their order.
+///
+/// What depends on the image alone is computed once. A region that cannot be extracted has its error in its place and
+/// changes nothing for the others.
+pub fn extract_all(volume: &Volume, masks: &[&Mask], settings: &Settings) -> Vec<Result<FeatureTable, Error>> {
+    let whole = match settings.check().and_then(|()| whole_image(volume, settings)) {
+        Ok(whole) => Arc::new(whole),
+        Err(error) => return masks.iter().map(|_| Err(error.clone())).collect(),
+    };
+    masks.par_iter().map(|mask| extract_one(&whole, mask, settings)).collect()
+}
+
+fn extract_one(whole: &Arc<Image>, mask: &Mask, settings: &Settings) -> Result<FeatureTable, Error> {
+    let prepared = prepare(whole, mask, settings)?;
+    let spacing_mm = prepared.image.geometry().spacing_mm();
+    let shapes = || -> Result<Vec<Vec<Feature>>, Error> {
+        let of_family = |(&family, wanted): (&FeatureFamily, &Vec<String>)| {
+            shape_of(family, wanted, &prepared.shape, prepared.image.geometry(), settings)
         };
-        features.extend(wanted_features(family, wanted).map(|(name, ibsi)| {
-            let outcome = value_of(name);
-            Feature {
-                name: format!("{ORIGINAL}_{family}_{name}"),
-                family,
-                value: outcome.unwrap_or(f64::NAN),
-                ibsi: *ibsi,
-                reason: outcome.err(),
-            }
-        }));
+        settings.features.iter().map(of_family).collect()
+    };
+    let textures = || -> Result<Vec<(Vec<Feature>, u32)>, Error> {
+        if settings.features.keys().all(|family| matches!(family, FeatureFamily::Shape | FeatureFamily::Shape2D)) {
+            return Ok(Vec::new());
+        }
+        let images = settings.images()?;
+        let derived: Vec<Vec<Derived>> =
+            images.par_iter().map(|(kind, own)| derived(*kind, &prepared, own)).collect::<Result<_, _>>()?;
+        let samples: Vec<(&Derived, &Settings)> = derived
+            .iter()
+            .zip(&images)
+            .flat_map(|(derived, (_, own))| derived.iter().map(move |image| (image, own)))
+            .collect();
+        samples
+            .par_iter()
+            .map(|(image, own)| features_of_image(image, &prepared.region, spacing_mm, own))
+            .collect::<Result<_, _>>()
+    };
+    let (shapes, tables) = rayon::join(shapes, textures);
+    let mut features = shapes?.concat();
+    let tables = tables?;
+    let grey_levels = tables.first().map(|(_, levels)| *levels);
+    features.extend(tables.into_iter().flat_map(|(found, _)| found));
+    let left_out =
+        settings.images()?.iter().flat_map(|(kind, own)| too_small_for(*kind, &prepared.image, own)).collect();
+    let diagnostics = Diagnostics { stages: prepared.stages, grey_levels, left_out, ..Diagnostics::default() };
+    Ok(FeatureTable { features, diagnostics })
+}
+
+/// The images of one type, reduced to the region.
+fn derived(kind: ImageType, prepared: &Prepared, settings: &Settings) -> Result<Vec<Derived>, Error> {
+    let Prepared { image, region, values, .. } = prepared;
+    if kind == ImageType::Original {
+        return Ok(vec![Derived { name: ORIGINAL.to_owned(), number: image.number(), values: values.clone() }]);
     }
-    let grey_levels = levels.map(|levels| levels.highest());
-    Ok(FeatureTable { features, diagnostics: Diagnostics { stages: prepared.stages, grey_levels } })
+    derive(kind, image, region, Bounds::of(region), settings, &|values| region.inside_of(&values))
 }
 
-/// All but the deprecated features of the family, or those wanted, in the family's order.
-fn wanted_features(family: FeatureFamily, wanted: &[String]) -> impl Iterator<Item = &'static Named> + '_ {
-    let is_wanted = |name: &str| wanted.iter().any(|w| w == name);
-    let standard = family.named().iter().filter(move |(name, _)| wanted.is_empty() || is_wanted(name));
-    standard.chain(family.deprecated().iter().filter(move |(name, _)| is_wanted(name)))
-}
-
-fn shape(prepared: &Prepared) -> Box<dyn Fn(&str) -> Outcome> {
-    let shape = Shape::of(&prepared.shape, prepared.spacing_mm);
-    Box::new(move |name| shape.feature(name))
-}
-
-fn first_order(prepared: &Prepared, levels: &Discretised, settings: &Settings) -> Box<dyn Fn(&str) -> Outcome> {
-    let voxel_volume_mm3 = prepared.spacing_mm.iter().product();
-    let statistics = FirstOrder::of(&prepared.values, levels, settings.voxel_array_shift, voxel_volume_mm3);
-    Box::new(move |name| statistics.feature(name))
+/// The features of one image, and its highest grey level.
+fn features_of_image(
+    image: &Derived,
+    region: &Roi,
+    spacing_mm: [f64; 3],
+    settings: &Settings,
+) -> Result<(Vec<Feature>, u32), Error> {
+    require_numbers(&image.values)?;
+    let levels = Discretised::of(&image.values, settings.discretisation(), image.number)?;
+    let sample = Sample { region, values: &image.values, levels: &levels, spacing_mm, settings };
+    Ok((all_features(&image.name, &sample), levels.highest()))
 }
 
 #[cfg(test)]
@@ -100,35 +125,16 @@ mod tests {
     #[test]
     fn threads_do_not_change_a_bit() {
         let (volume, mask) = region();
-        let json = r#"{"normalize": true, "normalizeScale": 100, "resampledPixelSpacing": [1, 1, 1], "binWidth": 5}"#;
+        let json = r#"{"setting": {"normalize": true, "normalizeScale": 100, "resampledPixelSpacing": [1, 1, 1], "binWidth": 5},
+                       "imageType": {"Original": {}, "LoG": {"sigma": [1.5]}, "Wavelet": {}, "Gradient": {}, "LBP3D": {}}}"#;
         let settings = Settings::from_json(json).unwrap();
         let bits = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let table = pool.install(|| extract(&volume, &mask, &settings)).unwrap();
             table.features.iter().map(|feature| feature.value.to_bits()).collect::<Vec<_>>()
         };
-        assert_eq!(bits(1).len(), 18 + 14 + 24);
+        assert_eq!(bits(1).len(), 14 + 14 * (18 + 24 + 16 + 16 + 14 + 5));
         assert_eq!(bits(1), bits(4));
-    }
-
-    #[test]
-    fn what_is_not_available_is_refused_by_name() {
-        let (volume, mask) = region();
-        let rows = [
-            (
-                r#"{"imageType": {"Original": {}, "LoG": {"sigma": [1.0]}}}"#,
-                "image type LoG is not available yet; available: Original",
-            ),
-            (
-                r#"{"featureClass": ["firstorder", "ngtdm"]}"#,
-                "feature family ngtdm is not available yet; available: shape, firstorder, glcm",
-            ),
-            (r#"{"featureClass": {"glcm": ["Means"]}}"#, "unknown feature Means of glcm; known: Autocorrelation, Cl"),
-        ];
-        for (json, expected) in rows {
-            let message = extract(&volume, &mask, &Settings::from_json(json).unwrap()).unwrap_err().to_string();
-            assert!(message.starts_with(expected), "{message}");
-        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Error;
+use crate::{Error, first_order, glcm, gldm, glrlm, glszm, ngtdm, shape, shape2d};
 
 /// A family of features; the order is that of the table.
+///
+#[doc = include_str!("matrices.md")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FeatureFamily {
@@ -23,20 +25,52 @@ pub enum FeatureFamily {
     Gldm,
     /// Neighbouring grey tone difference matrix.
     Ngtdm,
+    /// Grey level distance zone matrix.
+    Gldzm,
+    /// Neighbouring grey level dependence matrix.
+    Ngldm,
+    /// Peak intensities in a sphere of 1 cm³.
+    #[serde(rename = "local_intensity")]
+    LocalIntensity,
+    /// Statistics of the grey levels, wherever they lie.
+    #[serde(rename = "intensity_histogram")]
+    IntensityHistogram,
+    /// Volume at or above an intensity.
+    #[serde(rename = "intensity_volume_histogram")]
+    IntensityVolumeHistogram,
+    /// Image and masks after each step of processing.
+    Diagnostics,
 }
 
 /// A feature's name and its IBSI code, where IBSI defines the same quantity.
 pub(crate) type Named = (&'static str, Option<&'static str>);
 
 impl FeatureFamily {
-    /// Every family.
+    /// Every family of PyRadiomics.
     pub const ALL: [Self; 8] =
         [Self::Shape, Self::Shape2D, Self::FirstOrder, Self::Glcm, Self::Glrlm, Self::Glszm, Self::Gldm, Self::Ngtdm];
 
-    /// The families that [`extract`](crate::extract) computes.
-    pub const AVAILABLE: [Self; 3] = [Self::Shape, Self::FirstOrder, Self::Glcm];
+    /// Every family of the IBSI mode.
+    pub const IBSI: [Self; 12] = [
+        Self::Shape,
+        Self::FirstOrder,
+        Self::Glcm,
+        Self::Glrlm,
+        Self::Glszm,
+        Self::Ngtdm,
+        Self::Gldzm,
+        Self::Ngldm,
+        Self::LocalIntensity,
+        Self::IntensityHistogram,
+        Self::IntensityVolumeHistogram,
+        Self::Diagnostics,
+    ];
 
-    /// PyRadiomics' name.
+    /// The families of PyRadiomics that are computed when none is named: all but [`Shape2D`](Self::Shape2D).
+    pub const DEFAULT: [Self; 7] =
+        [Self::Shape, Self::FirstOrder, Self::Glcm, Self::Glrlm, Self::Glszm, Self::Gldm, Self::Ngtdm];
+
+    /// PyRadiomics' name, or that of the IBSI mode.
     pub fn name(self) -> &'static str {
         match self {
             Self::Shape => "shape",
@@ -47,6 +81,12 @@ impl FeatureFamily {
             Self::Glszm => "glszm",
             Self::Gldm => "gldm",
             Self::Ngtdm => "ngtdm",
+            Self::Gldzm => "gldzm",
+            Self::Ngldm => "ngldm",
+            Self::LocalIntensity => "local_intensity",
+            Self::IntensityHistogram => "intensity_histogram",
+            Self::IntensityVolumeHistogram => "intensity_volume_histogram",
+            Self::Diagnostics => "diagnostics",
         }
     }
 
@@ -57,9 +97,14 @@ impl FeatureFamily {
 
     pub(crate) fn named(self) -> &'static [Named] {
         match self {
-            Self::Shape => &SHAPE,
-            Self::FirstOrder => &FIRST_ORDER,
-            Self::Glcm => &GLCM,
+            Self::Shape => &shape::NAMES,
+            Self::Shape2D => &shape2d::NAMES,
+            Self::FirstOrder => &first_order::NAMES,
+            Self::Glcm => &glcm::NAMES,
+            Self::Glrlm => &glrlm::NAMES,
+            Self::Glszm => &glszm::NAMES,
+            Self::Gldm => &gldm::NAMES,
+            Self::Ngtdm => &ngtdm::NAMES,
             _ => &[],
         }
     }
@@ -67,9 +112,35 @@ impl FeatureFamily {
     /// Deprecated features, computed only when named.
     pub(crate) fn deprecated(self) -> &'static [Named] {
         match self {
+            Self::Shape => &[("Compactness1", None), ("Compactness2", None), ("SphericalDisproportion", None)],
+            Self::Shape2D => &[("SphericalDisproportion", None)],
             Self::FirstOrder => &[("StandardDeviation", None)],
+            Self::Glcm => {
+                &[("Dissimilarity", None), ("Homogeneity1", None), ("Homogeneity2", None), ("SumVariance", None)]
+            }
+            Self::Gldm => &[("DependencePercentage", None), ("GrayLevelNonUniformityNormalized", None)],
             _ => &[],
         }
+    }
+
+    /// Whether PyRadiomics knows the deprecated feature and gives no value for it: Dissimilarity is DifferenceAverage,
+    /// Homogeneity1 Id, Homogeneity2 Idm, SumVariance ClusterTendency, DependencePercentage 1, and
+    /// GrayLevelNonUniformityNormalized first-order Uniformity.
+    pub(crate) fn is_superseded(self, name: &str) -> bool {
+        matches!(self, Self::Glcm | Self::Gldm) && self.deprecated().iter().any(|(known, _)| *known == name)
+    }
+
+    /// Refuses a name that is no feature of the family.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFeature`].
+    pub(crate) fn require(self, name: &str) -> Result<(), Error> {
+        let mut known = self.named().iter().chain(self.deprecated());
+        if self.named().is_empty() || known.any(|(known, _)| *known == name) {
+            return Ok(());
+        }
+        let known: Vec<&str> = self.features().collect();
+        Err(Error::UnknownFeature { family: self, name: name.to_owned(), known: known.join(", ") })
     }
 }
 
@@ -94,71 +165,3 @@ impl FromStr for FeatureFamily {
         })
     }
 }
-
-/// Alphabetical, as PyRadiomics reports them.
-pub(crate) const FIRST_ORDER: [Named; 18] = [
-    ("10Percentile", Some("QG58")),
-    ("90Percentile", Some("8DWT")),
-    ("Energy", Some("N8CA")),
-    ("Entropy", Some("TLU2")),
-    ("InterquartileRange", Some("SALO")),
-    ("Kurtosis", Some("IPH6")),
-    ("Maximum", Some("84IY")),
-    ("MeanAbsoluteDeviation", Some("4FUA")),
-    ("Mean", Some("Q4LE")),
-    ("Median", Some("Y12H")),
-    ("Minimum", Some("1GSF")),
-    ("Range", Some("2OJQ")),
-    ("RobustMeanAbsoluteDeviation", Some("1128")),
-    ("RootMeanSquared", Some("5ZWQ")),
-    ("Skewness", Some("KE2A")),
-    ("TotalEnergy", None),
-    ("Uniformity", Some("BJ5W")),
-    ("Variance", Some("ECT3")),
-];
-
-/// Alphabetical.
-pub(crate) const SHAPE: [Named; 14] = [
-    ("Elongation", Some("Q3CK")),
-    ("Flatness", Some("N17B")),
-    ("LeastAxisLength", Some("7J51")),
-    ("MajorAxisLength", Some("TDIC")),
-    ("Maximum2DDiameterColumn", None),
-    ("Maximum2DDiameterRow", None),
-    ("Maximum2DDiameterSlice", None),
-    ("Maximum3DDiameter", Some("L0JK")),
-    ("MeshVolume", Some("RNU0")),
-    ("MinorAxisLength", Some("P9VJ")),
-    ("Sphericity", Some("QCFX")),
-    ("SurfaceArea", Some("C0JK")),
-    ("SurfaceVolumeRatio", Some("2PR5")),
-    ("VoxelVolume", Some("YEKZ")),
-];
-
-/// Alphabetical.
-pub(crate) const GLCM: [Named; 24] = [
-    ("Autocorrelation", Some("QWB0")),
-    ("ClusterProminence", Some("AE86")),
-    ("ClusterShade", Some("7NFM")),
-    ("ClusterTendency", Some("DG8W")),
-    ("Contrast", Some("ACUI")),
-    ("Correlation", Some("NI2N")),
-    ("DifferenceAverage", Some("TF7R")),
-    ("DifferenceEntropy", Some("NTRS")),
-    ("DifferenceVariance", Some("D3YU")),
-    ("Id", Some("IB1Z")),
-    ("Idm", Some("WF0Z")),
-    ("Idmn", Some("1QCO")),
-    ("Idn", Some("NDRX")),
-    ("Imc1", Some("R8DG")),
-    ("Imc2", Some("JN9H")),
-    ("InverseVariance", Some("E8JP")),
-    ("JointAverage", Some("60VM")),
-    ("JointEnergy", Some("8ZQL")),
-    ("JointEntropy", Some("TU9B")),
-    ("MCC", None),
-    ("MaximumProbability", Some("GYBY")),
-    ("SumAverage", Some("ZGXS")),
-    ("SumEntropy", Some("P6QZ")),
-    ("SumSquares", Some("UR99")),
-];

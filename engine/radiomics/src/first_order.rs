@@ -1,8 +1,32 @@
 use crate::discretise::Discretised;
+use crate::extent::Extent;
+use crate::family::Named;
 use crate::table::{NanReason, Outcome, or_nan};
 
 /// Added inside every logarithm, PyRadiomics' guard against log 0.
 pub(crate) const EPSILON: f64 = f64::EPSILON;
+
+/// Alphabetical, as PyRadiomics reports them.
+pub(crate) const NAMES: [Named; 18] = [
+    ("10Percentile", Some("QG58")),
+    ("90Percentile", Some("8DWT")),
+    ("Energy", Some("N8CA")),
+    ("Entropy", Some("TLU2")),
+    ("InterquartileRange", Some("SALO")),
+    ("Kurtosis", Some("IPH6")),
+    ("Maximum", Some("84IY")),
+    ("MeanAbsoluteDeviation", Some("4FUA")),
+    ("Mean", Some("Q4LE")),
+    ("Median", Some("Y12H")),
+    ("Minimum", Some("1GSF")),
+    ("Range", Some("2OJQ")),
+    ("RobustMeanAbsoluteDeviation", Some("1128")),
+    ("RootMeanSquared", Some("5ZWQ")),
+    ("Skewness", Some("KE2A")),
+    ("TotalEnergy", None),
+    ("Uniformity", Some("BJ5W")),
+    ("Variance", Some("ECT3")),
+];
 
 /// First-order statistics of a region's intensities.
 ///
@@ -14,7 +38,10 @@ pub(crate) struct FirstOrder {
     /// Voxels up to and with each of `distinct`.
     cumulative: Vec<usize>,
     mean: f64,
-    shift: f64,
+    /// Mean of the second, third and fourth power of the difference from the mean.
+    moments: [f64; 3],
+    /// Sum of the squares of the shifted intensities.
+    energy: f64,
     voxel_volume_mm3: f64,
     /// Share of the voxels at each occupied grey level.
     probabilities: Vec<f64>,
@@ -33,44 +60,46 @@ impl FirstOrder {
         let mean = mean(&distinct, |v| v);
         let voxels = values.len() as f64;
         let probabilities = levels.counts.iter().map(|&count| count as f64 / voxels).collect();
-        Self { distinct, cumulative, mean, shift, voxel_volume_mm3, probabilities }
+        let moments = [2, 3, 4].map(|order| self::mean(&distinct, |v| power(v - mean, order)));
+        let energy = sum(&distinct, |v| (v + shift) * (v + shift));
+        Self { distinct, cumulative, mean, moments, energy, voxel_volume_mm3, probabilities }
     }
 
-    /// The value of one feature of [`FIRST_ORDER`](crate::family::FIRST_ORDER) or a deprecated one.
+    /// The value of one feature of [`NAMES`] or a deprecated one.
     pub(crate) fn feature(&self, name: &str) -> Outcome {
         let last = self.voxels() - 1;
-        let variance = self.moment(2);
+        let [variance, third, fourth] = self.moments;
         or_nan(
             match name {
                 "10Percentile" => self.percentile(0.10),
                 "90Percentile" => self.percentile(0.90),
-                "Energy" => self.energy(),
+                "Energy" => self.energy,
                 "Entropy" => -self.probabilities.iter().map(|p| p * (p + EPSILON).log2()).sum::<f64>(),
                 "InterquartileRange" => self.percentile(0.75) - self.percentile(0.25),
                 "Kurtosis" => {
                     if variance == 0.0 {
                         0.0
                     } else {
-                        self.moment(4) / (variance * variance)
+                        fourth / (variance * variance)
                     }
                 }
                 "Maximum" => self.ordered(last),
-                "MeanAbsoluteDeviation" => mean(&self.distinct, |v| (v - self.mean).abs()),
+                "MeanAbsoluteDeviation" => self.mean_distance_from(self.mean),
                 "Mean" => self.mean,
                 "Median" => (self.ordered(last / 2) + self.ordered(last.div_ceil(2))) / 2.0,
                 "Minimum" => self.ordered(0),
                 "Range" => self.ordered(last) - self.ordered(0),
                 "RobustMeanAbsoluteDeviation" => return self.robust_mean_absolute_deviation(),
-                "RootMeanSquared" => (self.energy() / self.voxels() as f64).sqrt(),
+                "RootMeanSquared" => (self.energy / self.voxels() as f64).sqrt(),
                 "Skewness" => {
                     if variance == 0.0 {
                         0.0
                     } else {
-                        self.moment(3) / variance.powf(1.5)
+                        third / variance.powf(1.5)
                     }
                 }
                 "StandardDeviation" => variance.sqrt(),
-                "TotalEnergy" => self.energy() * self.voxel_volume_mm3,
+                "TotalEnergy" => self.energy * self.voxel_volume_mm3,
                 "Uniformity" => self.probabilities.iter().map(|p| p * p).sum(),
                 "Variance" => variance,
                 _ => return Err(NanReason::Undefined),
@@ -88,15 +117,13 @@ impl FirstOrder {
         self.distinct[self.cumulative.partition_point(|&sum| sum <= rank)].0
     }
 
-    fn moment(&self, order: i32) -> f64 {
-        mean(&self.distinct, |v| (v - self.mean).powi(order))
+    /// Mean absolute difference from `centre`.
+    pub(crate) fn mean_distance_from(&self, centre: f64) -> f64 {
+        mean(&self.distinct, |v| (v - centre).abs())
     }
 
-    fn energy(&self) -> f64 {
-        sum(&self.distinct, |v| (v + self.shift).powi(2))
-    }
-
-    fn percentile(&self, share: f64) -> f64 {
+    /// The value below which `share` of the voxels lie, linear between order statistics.
+    pub(crate) fn percentile(&self, share: f64) -> f64 {
         let last = self.voxels() - 1;
         let position = last as f64 * share;
         let below = position.floor() as usize;
@@ -118,16 +145,25 @@ impl FirstOrder {
 
 /// Distinct values without NaN, ascending, with their counts. Whole numbers of a narrow range are counted, not sorted.
 fn distinct(values: &[f64]) -> Vec<(f64, usize)> {
-    let numbers = || values.iter().copied().filter(|v| !v.is_nan());
-    let (low, high) = numbers().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    if high - low <= values.len() as f64 && numbers().all(|v| v.fract() == 0.0) {
-        let mut counts = vec![0; (high - low) as usize + 1];
-        numbers().for_each(|v| counts[(v - low) as usize] += 1);
-        return counts.into_iter().enumerate().filter(|(_, n)| *n > 0).map(|(k, n)| (low + k as f64, n)).collect();
+    let extent = Extent::of(values);
+    if let Some(span) = extent.whole_numbers(values.len().max(1 << 12)) {
+        let mut counts = vec![0; span];
+        values.iter().for_each(|&v| counts[extent.index(v)] += 1);
+        let counted = counts.into_iter().enumerate().filter(|(_, n)| *n > 0);
+        return counted.map(|(k, n)| (extent.low + k as f64, n)).collect();
     }
-    let mut sorted: Vec<f64> = numbers().collect();
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len())).collect()
+}
+
+fn power(value: f64, order: i32) -> f64 {
+    let square = value * value;
+    match order {
+        2 => square,
+        3 => square * value,
+        _ => square * square,
+    }
 }
 
 fn mean(distinct: &[(f64, usize)], term: impl Fn(f64) -> f64) -> f64 {

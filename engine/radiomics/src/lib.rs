@@ -1,12 +1,16 @@
 //! Radiomic features by IBSI and PyRadiomics definitions.
 //!
 //! [`extract`] takes a [`Volume`](isoscan_imaging::Volume), a [`Mask`](isoscan_imaging::Mask) and [`Settings`] and gives
-//! a [`FeatureTable`]: first-order statistics, 3-D shape, and the grey level co-occurrence matrix (GLCM). Names, settings
-//! and values are those of PyRadiomics 3.1; each [`Feature`] carries its IBSI code where IBSI defines the same quantity.
-//! Known deviations of PyRadiomics from IBSI are kept: kurtosis is not an excess, axis lengths use the covariance over N.
+//! a [`FeatureTable`]: shape in 3-D and 2-D, first-order statistics and the five texture families, of the image as it is
+//! and of the images derived from it (LoG, wavelet, ...). [`maps`] gives the same features around every voxel. Names,
+//! settings and values are those of PyRadiomics 3.1; [`Settings::from_text`] reads its parameter files. Each [`Feature`]
+//! carries its IBSI code where IBSI defines the same quantity. Known deviations of PyRadiomics from IBSI are kept:
+//! kurtosis is not an excess, axis lengths use the covariance over N.
 //!
-//! Derived image types (LoG, wavelet, ...) and the other texture families parse and are refused by
-//! [`Error::NotImplemented`]. Results do not depend on the number of threads.
+//! [`ibsi::extract`] is the other mode: definitions, processing scheme, tags and aggregations of IBSI-1.
+//!
+//! [`filters`] has the convolutional filters of IBSI-2, [`perturb`](fn@perturb) disturbs image and region to see which features
+//! stay. Results do not depend on the number of threads.
 //!
 //! ```
 //! use isoscan_imaging::{Geometry, Mask, Modality, Unit, Volume};
@@ -24,24 +28,50 @@
 //! ```
 
 mod diagnostics;
+mod directions;
 mod discretise;
+#[cfg(test)]
+mod dumps;
 mod error;
+mod extent;
 mod extract;
+mod families;
 mod family;
+mod field;
+pub mod filters;
 mod first_order;
 mod glcm;
+mod gldm;
+mod glrlm;
+mod glszm;
+pub mod ibsi;
+mod image;
+mod images;
 mod interpolate;
+mod maps;
+mod mode;
+mod neighbourhoods;
+mod ngtdm;
+mod perturb;
 mod prepare;
 mod roi;
+mod runs;
 mod settings;
 mod shape;
+mod shape2d;
+mod size_matrix;
+mod spelling;
 mod table;
+mod zones;
 
-pub use diagnostics::{Diagnostics, Stage};
+pub use diagnostics::{Diagnostics, ImageStage, Intensities, Stage, diagnose};
 pub use discretise::Discretisation;
 pub use error::Error;
-pub use extract::extract;
+pub use extract::{extract, extract_all};
 pub use family::FeatureFamily;
+pub use maps::{FeatureMap, maps};
+pub use mode::{Mode, read_parameters};
+pub use perturb::{Perturbation, Perturbations, noise_level, perturb};
 pub use roi::Resegmentation;
-pub use settings::{ImageType, Interpolator, ResegmentMode, Settings, StoredType, WeightingNorm};
+pub use settings::{ImageType, Interpolator, LbpMethod, ResegmentMode, Settings, Sigma, StoredType, WeightingNorm};
 pub use table::{Feature, FeatureTable, NanReason};

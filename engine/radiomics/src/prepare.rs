@@ -1,23 +1,24 @@
+use std::sync::Arc;
+
 use isoscan_imaging::{Geometry, Mask, Volume};
 use rayon::prelude::*;
 
-use crate::interpolate::{GridMap, Sampler, is_inside};
+use crate::diagnostics::Intensities;
+use crate::image::Image;
+use crate::interpolate::{GridMap, is_inside};
 use crate::roi::Roi;
-use crate::settings::{Interpolator, Settings, StoredType};
+use crate::settings::{Settings, StoredType};
 use crate::{Error, Stage};
 
-/// The region as the feature families see it.
-pub(crate) struct Prepared {
+/// The image as filters see it and the region on its grid.
+pub(crate) struct Prepared<'a> {
+    pub(crate) image: Arc<Image<'a>>,
     /// Region for shape.
     pub(crate) shape: Roi,
     /// Region for all other families.
     pub(crate) region: Roi,
     /// Intensities of `region`, x fastest; NaN allowed, infinity not.
     pub(crate) values: Vec<f64>,
-    /// Spacing of the grid, x, y, z in mm.
-    pub(crate) spacing_mm: [f64; 3],
-    /// Type of the intensities at this point of PyRadiomics' processing.
-    pub(crate) number: Number,
     pub(crate) stages: Vec<Stage>,
 }
 
@@ -31,7 +32,7 @@ pub(crate) enum Number {
 
 impl Number {
     /// `value` as this type stores it; integers truncate toward zero.
-    fn store(self, value: f64) -> f64 {
+    pub(crate) fn store(self, value: f64) -> f64 {
         match self {
             Self::Integer { low, high } => value.clamp(low, high).trunc(),
             Self::Single => f64::from(value as f32),
@@ -40,59 +41,105 @@ impl Number {
     }
 }
 
-/// Normalises, resamples, resegments and crops, in this order.
-pub(crate) fn prepare(volume: &Volume, mask: &Mask, settings: &Settings) -> Result<Prepared, Error> {
+/// The whole volume, normalised when asked for.
+pub(crate) fn whole_image<'a>(volume: &'a Volume, settings: &Settings) -> Result<Image<'a>, Error> {
+    let normalizer = settings.normalize.then(|| Normalizer::of(volume, settings)).transpose()?;
+    let number = if normalizer.is_some() { Number::Double } else { stored_number(volume, settings) };
+    Ok(Image::whole(volume, normalizer, number))
+}
+
+/// Resamples or crops the `whole` image around the region, then resegments the region.
+pub(crate) fn prepare<'a>(whole: &Arc<Image<'a>>, mask: &Mask, settings: &Settings) -> Result<Prepared<'a>, Error> {
     let original = Roi::of(mask)?;
     let count_parts = settings.additional_info;
     let mut stages = vec![original.stage("original", mask.geometry(), count_parts)];
-    let normalizer = settings.normalize.then(|| Normalizer::of(volume, settings)).transpose()?;
-    let number = if normalizer.is_some() { Number::Double } else { stored_number(volume, settings) };
-    let intensity = |voxel: f32| normalizer.as_ref().map_or(f64::from(voxel), |n| n.apply(f64::from(voxel)));
-
-    let resampling = settings.resampled_pixel_spacing.zip(settings.interpolator);
-    let (region, geometry, values) = if let Some((spacing_mm, method)) = resampling {
-        let (region, geometry) = resampled_region(volume, mask, &original, spacing_mm, settings.pad_distance)?;
-        stages.push(region.stage("interpolated", &geometry, count_parts));
-        let values = sample(volume, &region, &geometry, method, number, intensity);
-        (region, geometry, values)
-    } else {
-        let region = match require_grid(volume.geometry(), mask.geometry(), settings.geometry_tolerance) {
-            Ok(()) => original,
-            Err(_) if settings.correct_mask => {
-                require_inside(volume.geometry(), mask.geometry(), &original)?;
-                let region = onto(mask, volume.geometry())?;
-                stages.push(region.stage("corrected", volume.geometry(), count_parts));
-                region
-            }
-            Err(mismatch) => return Err(mismatch),
-        };
-        let values = gather(volume, &region, intensity);
-        (region, volume.geometry().clone(), values)
-    };
+    let (image, region) = placed(whole, mask, original, settings, &mut stages)?;
+    let values = image.values_of(&region);
+    if let Some(stage) = stages.last_mut().filter(|stage| stage.name != "original") {
+        stage.intensities = Some(Intensities::of(&values));
+    }
     region.require_extent(settings.minimum_roi_dimensions, settings.minimum_roi_size)?;
-    let spacing_mm = geometry.spacing_mm();
     let Some(rule) = settings.resegmentation() else {
         require_numbers(&values)?;
-        return Ok(Prepared { shape: region.clone(), region, values, spacing_mm, number, stages });
+        return Ok(Prepared { image, shape: region.clone(), region, values, stages });
     };
-    let (low, high) = rule.thresholds(&values);
+    let number = image.number();
+    let (low, high) = rule.thresholds(&values, number);
     // PyRadiomics compares an f32 image with the thresholds rounded to f32.
     let (low, high) = if number == Number::Single { (number.store(low), number.store(high)) } else { (low, high) };
     let keep: Vec<bool> = values.iter().map(|&v| v >= low && v <= high).collect();
     let kept = keep.iter().filter(|&&keep| keep).count();
     let refusal = Error::ResegmentedAway { low, high, voxels: values.len(), kept };
     let resegmented = region.keeping(&keep).filter(|_| kept > 1).ok_or(refusal)?;
-    stages.push(resegmented.stage("resegmented", &geometry, count_parts));
+    let mut stage = resegmented.stage("resegmented", image.geometry(), count_parts);
     resegmented.require_extent(settings.minimum_roi_dimensions, settings.minimum_roi_size)?;
     let values: Vec<f64> = values.into_iter().zip(&keep).filter(|(_, keep)| **keep).map(|(v, _)| v).collect();
+    stage.intensities = Some(Intensities::of(&values));
+    stages.push(stage);
     require_numbers(&values)?;
     // PyRadiomics crops the unresegmented mask to the resegmented box for shape.
     let shape = if settings.resegment_shape { resegmented.clone() } else { region.cropped_to(&resegmented) };
-    Ok(Prepared { shape, region: resegmented, values, spacing_mm, number, stages })
+    Ok(Prepared { image, shape, region: resegmented, values, stages })
+}
+
+/// The image and the region on one grid: resampled, or the whole volume's, or its crop when `preCrop`.
+fn placed<'a>(
+    whole: &Arc<Image<'a>>,
+    mask: &Mask,
+    original: Roi,
+    settings: &Settings,
+    stages: &mut Vec<Stage>,
+) -> Result<(Arc<Image<'a>>, Roi), Error> {
+    let grid = whole.geometry();
+    let count_parts = settings.additional_info;
+    if let Some((spacing_mm, method)) = settings.resampled_pixel_spacing.zip(settings.interpolator) {
+        require_inside(grid, mask.geometry(), &original)?;
+        let resampled =
+            resampling_grid(grid, mask.geometry(), &original, spacing_mm, f64::from(settings.pad_distance))?;
+        let (image, region) = match resampled {
+            Some(geometry) => {
+                let region = onto(mask, &geometry)?;
+                (Arc::new(whole.resampled(geometry, method)), region)
+            }
+            None => crop(whole, onto(mask, grid)?, settings.pad_distance)?,
+        };
+        stages.push(region.stage("interpolated", image.geometry(), count_parts));
+        return Ok((image, region));
+    }
+    let region = match require_grid(grid, mask.geometry(), settings.geometry_tolerance) {
+        Ok(()) => original,
+        Err(_) if settings.correct_mask => {
+            require_inside(grid, mask.geometry(), &original)?;
+            let region = onto(mask, grid)?;
+            if !settings.pre_crop {
+                stages.push(region.stage("corrected", grid, count_parts));
+            }
+            region
+        }
+        Err(mismatch) => return Err(mismatch),
+    };
+    if settings.pre_crop {
+        region.require_extent(settings.minimum_roi_dimensions, settings.minimum_roi_size)?;
+        return crop(whole, region, settings.pad_distance);
+    }
+    Ok((Arc::clone(whole), region))
+}
+
+/// The image and the region cut to the region's box and `pad` voxels around it.
+fn crop<'a>(whole: &Image<'a>, region: Roi, pad: u32) -> Result<(Arc<Image<'a>>, Roi), Error> {
+    let grid = whole.geometry();
+    let pad = pad as usize;
+    let first: [usize; 3] = std::array::from_fn(|a| region.first[a].saturating_sub(pad));
+    let size = std::array::from_fn(|a| (region.first[a] + region.size[a] + pad).min(grid.size()[a]) - first[a]);
+    let origin_mm = grid.world_from_voxel().apply(first.map(|i| i as f64));
+    let geometry = Geometry::new(size, grid.spacing_mm(), origin_mm, grid.direction())?;
+    let region = Roi { first: std::array::from_fn(|a| region.first[a] - first[a]), ..region };
+    Ok((Arc::new(whole.cropped(first, geometry)), region))
 }
 
 /// Whole-image normalisation: `(v - mean) / SD`, clipped, times the scale; SD with n - 1.
-struct Normalizer {
+#[derive(Clone, Copy)]
+pub(crate) struct Normalizer {
     mean: f64,
     inverse_sd: f64,
     clip: f64,
@@ -103,16 +150,18 @@ impl Normalizer {
     fn of(volume: &Volume, settings: &Settings) -> Result<Self, Error> {
         let voxels = volume.as_slice();
         let n = voxels.len() as f64;
-        let mean = blocked_sum(voxels, f64::from) / n;
-        let variance = blocked_sum(voxels, |v| (f64::from(v) - mean).powi(2)) / (n - 1.0);
-        if variance == 0.0 || voxels.len() < 2 {
+        let sum = blocked_sum(voxels, f64::from);
+        let mean = sum / n;
+        // ITK's formula, exact for whole numbers; with deviations from the mean the last digit would differ.
+        let variance = (blocked_sum(voxels, |v| f64::from(v) * f64::from(v)) - sum * sum / n) / (n - 1.0);
+        if variance <= 0.0 || voxels.len() < 2 {
             return Err(Error::FlatImage { value: mean });
         }
         let clip = settings.remove_outliers.unwrap_or(f64::INFINITY);
         Ok(Self { mean, inverse_sd: 1.0 / variance.sqrt(), clip, scale: settings.normalize_scale })
     }
 
-    fn apply(&self, voxel: f64) -> f64 {
+    pub(crate) fn apply(&self, voxel: f64) -> f64 {
         ((voxel - self.mean) * self.inverse_sd).clamp(-self.clip, self.clip) * self.scale
     }
 }
@@ -152,22 +201,22 @@ fn stored_number(volume: &Volume, settings: &Settings) -> Number {
     }
 }
 
-fn gather(volume: &Volume, region: &Roi, intensity: impl Fn(f32) -> f64) -> Vec<f64> {
+/// Intensities of the region's voxels, x fastest.
+pub(crate) fn gather(volume: &Volume, region: &Roi, intensity: impl Fn(f32) -> f64) -> Vec<f64> {
     let [nx, ny, _] = volume.geometry().size();
     let voxels = volume.as_slice();
-    let mut values = Vec::with_capacity(region.inside.len());
-    for (row, inside) in region.inside.chunks_exact(region.size[0]).enumerate() {
-        let (y, z) = (row % region.size[1] + region.first[1], row / region.size[1] + region.first[2]);
+    let mut values = Vec::with_capacity(region.count());
+    for run in region.runs() {
+        let (y, z) = (run.row % region.size[1] + region.first[1], run.row / region.size[1] + region.first[2]);
         let start = (z * ny + y) * nx + region.first[0];
-        let source = &voxels[start..start + inside.len()];
-        values.extend(source.iter().zip(inside).filter(|(_, inside)| **inside).map(|(&v, _)| intensity(v)));
+        values.extend(voxels[start + run.start..start + run.end].iter().map(|&v| intensity(v)));
     }
     values
 }
 
 /// Refuses a mask whose grid differs from the image's in size, or by more than `tolerance` image x spacings in origin
 /// or spacing, or by more than `tolerance` in a direction cosine: ITK's rule.
-fn require_grid(image: &Geometry, mask: &Geometry, tolerance: f64) -> Result<(), Error> {
+pub(crate) fn require_grid(image: &Geometry, mask: &Geometry, tolerance: f64) -> Result<(), Error> {
     let tolerance_mm = tolerance * image.spacing_mm()[0];
     let within = |a: [f64; 3], b: [f64; 3], limit: f64| (0..3).all(|k| (a[k] - b[k]).abs() <= limit);
     let same = image.size() == mask.size()
@@ -221,30 +270,22 @@ fn onto(mask: &Mask, geometry: &Geometry) -> Result<Roi, Error> {
     Roi::within(&grid, [nx, ny, nz]).ok_or(Error::EmptyMask { voxels: grid.len() })
 }
 
-/// The region on PyRadiomics' resampling grid: aligned to the corner of the mask's first voxel, cut to the region's box
-/// and `pad` voxels around it.
-fn resampled_region(
-    volume: &Volume,
-    mask: &Mask,
-    original: &Roi,
+/// PyRadiomics' resampling grid, aligned to the corner of the mask's first voxel and cut to the region's box and `pad`
+/// voxels around it; `None` when the image has the spacing already.
+fn resampling_grid(
+    image: &Geometry,
+    mask: &Geometry,
+    region: &Roi,
     spacing_mm: [f64; 3],
-    pad: u32,
-) -> Result<(Roi, Geometry), Error> {
-    require_inside(volume.geometry(), mask.geometry(), original)?;
-    let old = mask.geometry().spacing_mm();
+    pad: f64,
+) -> Result<Option<Geometry>, Error> {
+    let old = mask.spacing_mm();
     // A spacing of 0 keeps the axis, and a region of one slice is not resampled across it.
     let new: [f64; 3] =
-        std::array::from_fn(|a| if spacing_mm[a] == 0.0 || original.size[a] == 1 { old[a] } else { spacing_mm[a] });
-    let image_spacing = volume.geometry().spacing_mm();
-    if (0..3).all(|a| (image_spacing[a] - new[a]).abs() <= 1e-8 + 1e-5 * new[a].abs()) {
-        return Ok((onto(mask, volume.geometry())?, volume.geometry().clone()));
+        std::array::from_fn(|a| if spacing_mm[a] == 0.0 || region.size[a] == 1 { old[a] } else { spacing_mm[a] });
+    if (0..3).all(|a| (image.spacing_mm()[a] - new[a]).abs() <= 1e-8 + 1e-5 * new[a].abs()) {
+        return Ok(None);
     }
-    let geometry = resampling_grid(mask.geometry(), original, new, f64::from(pad))?;
-    Ok((onto(mask, &geometry)?, geometry))
-}
-
-fn resampling_grid(mask: &Geometry, region: &Roi, new: [f64; 3], pad: f64) -> Result<Geometry, Error> {
-    let old = mask.spacing_mm();
     let mut origin_index = [0.0; 3];
     let mut size = [0; 3];
     for axis in 0..3 {
@@ -257,38 +298,20 @@ fn resampling_grid(mask: &Geometry, region: &Roi, new: [f64; 3], pad: f64) -> Re
         origin_index[axis] = 0.5 * (new[axis] - old[axis]) / old[axis] + lowest / ratio;
     }
     let origin_mm = mask.world_from_voxel().apply(origin_index);
-    Ok(Geometry::new(size, new, origin_mm, mask.direction())?)
-}
-
-/// Image intensities at the region's voxels on `geometry`, in the image's own type.
-fn sample(
-    volume: &Volume,
-    region: &Roi,
-    geometry: &Geometry,
-    method: Interpolator,
-    number: Number,
-    intensity: impl Fn(f32) -> f64,
-) -> Vec<f64> {
-    if geometry == volume.geometry() {
-        return gather(volume, region, intensity);
-    }
-    let image_from_grid = GridMap::new(geometry, volume.geometry());
-    let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
-    for corner in 0..8usize {
-        let voxel = std::array::from_fn(|a| region.first[a] + (corner >> a & 1) * (region.size[a] - 1));
-        let position = image_from_grid.voxel(voxel);
-        low = std::array::from_fn(|a| low[a].min(position[a]));
-        high = std::array::from_fn(|a| high[a].max(position[a]));
-    }
-    let sampler = Sampler::new(volume, method, low, high, intensity);
-    let positions: Vec<[usize; 3]> = region.voxels().map(|(_, position)| position).collect();
-    positions.par_iter().map(|p| number.store(sampler.at(image_from_grid.voxel(*p)))).collect()
+    Ok(Some(Geometry::new(size, new, origin_mm, mask.direction())?))
 }
 
 /// Refuses infinite values, and a region without any number.
-fn require_numbers(values: &[f64]) -> Result<(), Error> {
-    let (nan, infinite) =
-        values.iter().fold((0, 0), |(n, i), v| (n + usize::from(v.is_nan()), i + usize::from(v.is_infinite())));
+pub(crate) fn require_numbers(values: &[f64]) -> Result<(), Error> {
+    // Zero times a number is zero; sums side by side are fast and nearly always decide.
+    let (blocks, rest) = values.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    blocks.iter().for_each(|block| sums.iter_mut().zip(block).for_each(|(sum, v)| *sum += v * 0.0));
+    if sums.iter().chain(rest).map(|v| v * 0.0).sum::<f64>() == 0.0 && !values.is_empty() {
+        return Ok(());
+    }
+    let nan = values.iter().filter(|v| v.is_nan()).count();
+    let infinite = values.iter().filter(|v| v.is_infinite()).count();
     if infinite == 0 && nan < values.len() {
         return Ok(());
     }

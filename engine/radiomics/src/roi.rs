@@ -1,5 +1,8 @@
 use isoscan_imaging::{Geometry, Mask};
 
+use crate::diagnostics::pairwise_sum;
+use crate::image::Bounds;
+use crate::prepare::Number;
 use crate::settings::ResegmentMode;
 use crate::{Error, Stage};
 
@@ -16,8 +19,8 @@ pub struct Resegmentation {
 
 impl Resegmentation {
     /// Thresholds as intensities: in mode relative times the maximum of `values`, in mode sigma `mean + t·SD` with the
-    /// population standard deviation.
-    pub(crate) fn thresholds(&self, values: &[f64]) -> (f64, f64) {
+    /// population standard deviation, both summed in f32 where the image is f32, as NumPy does.
+    pub(crate) fn thresholds(&self, values: &[f64], number: Number) -> (f64, f64) {
         let finite = || values.iter().copied().filter(|v| !v.is_nan());
         let intensity: Box<dyn Fn(f64) -> f64> = match self.mode {
             ResegmentMode::Absolute => Box::new(|t| t),
@@ -26,13 +29,41 @@ impl Resegmentation {
                 Box::new(move |t| maximum * t)
             }
             ResegmentMode::Sigma => {
-                let n = finite().count() as f64;
-                let mean = finite().sum::<f64>() / n;
-                let sd = (finite().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+                let (mean, sd) = if number == Number::Single {
+                    let values: Vec<f32> = finite().map(|v| v as f32).collect();
+                    let n = values.len() as f32;
+                    let mean = pairwise_sum(&values) / n;
+                    let squares: Vec<f32> = values.iter().map(|v| (v - mean) * (v - mean)).collect();
+                    (f64::from(mean), f64::from((pairwise_sum(&squares) / n).sqrt()))
+                } else {
+                    let values: Vec<f64> = finite().collect();
+                    let n = values.len() as f64;
+                    let mean = pairwise_sum(&values) / n;
+                    let squares: Vec<f64> = values.iter().map(|v| (v - mean) * (v - mean)).collect();
+                    (mean, (pairwise_sum(&squares) / n).sqrt())
+                };
                 Box::new(move |t| mean + sd * t)
             }
         };
         (intensity(self.low), self.high.map_or(f64::INFINITY, intensity))
+    }
+}
+
+/// Neighbouring voxels of one row inside a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// `z · ny + y` in the region's box.
+    pub(crate) row: usize,
+    /// First x.
+    pub(crate) start: usize,
+    /// One past the last x.
+    pub(crate) end: usize,
+}
+
+impl Run {
+    /// Sum of the x of its voxels.
+    pub(crate) fn sum(self) -> usize {
+        (self.end - self.start) * (self.start + self.end - 1) / 2
     }
 }
 
@@ -86,15 +117,49 @@ impl Roi {
 
     /// Number of voxels inside.
     pub(crate) fn count(&self) -> usize {
-        self.inside.iter().filter(|&&inside| inside).count()
+        self.runs().map(|run| run.end - run.start).sum()
+    }
+
+    /// Runs of voxels inside along x, in the order of the box.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        let rows = self.inside.chunks_exact(self.size[0]).enumerate();
+        rows.flat_map(|(row, inside)| {
+            let mut at = 0;
+            std::iter::from_fn(move || {
+                let start = next(inside, at, true)?;
+                at = next(inside, start, false).unwrap_or(inside.len());
+                Some(Run { row, start, end: at })
+            })
+        })
+    }
+
+    /// Those of `values`, one per voxel of the box, whose voxel is inside.
+    pub(crate) fn inside_of(&self, values: &[f64]) -> Vec<f64> {
+        let mut inside = Vec::with_capacity(self.count());
+        for run in self.runs() {
+            let start = run.row * self.size[0];
+            inside.extend_from_slice(&values[start + run.start..start + run.end]);
+        }
+        inside
+    }
+
+    /// One value per voxel inside, at its place in a box; 0 elsewhere.
+    pub(crate) fn spread(&self, values: &[f64], bounds: Bounds) -> Vec<f64> {
+        let mut spread = vec![0.0; bounds.count()];
+        for ((_, [x, y, z]), &value) in self.voxels().zip(values) {
+            let [x, y, z] = [x - bounds.first[0], y - bounds.first[1], z - bounds.first[2]];
+            spread[(z * bounds.size[1] + y) * bounds.size[0] + x] = value;
+        }
+        spread
     }
 
     /// Index in the box and position on the mask's grid of every voxel inside, x fastest.
     pub(crate) fn voxels(&self) -> impl Iterator<Item = (usize, [usize; 3])> + '_ {
         let [nx, ny, _] = self.size;
         let first = self.first;
-        self.inside.iter().enumerate().filter(|(_, inside)| **inside).map(move |(index, _)| {
-            (index, [first[0] + index % nx, first[1] + index / nx % ny, first[2] + index / (nx * ny)])
+        self.runs().flat_map(move |run| {
+            let (y, z) = (first[1] + run.row % ny, first[2] + run.row / ny);
+            (run.start..run.end).map(move |x| (run.row * nx + x, [first[0] + x, y, z]))
         })
     }
 
@@ -137,78 +202,71 @@ impl Roi {
 
     /// What the diagnostics say of this region on `geometry`; parts are counted when `count_parts`.
     pub(crate) fn stage(&self, name: &'static str, geometry: &Geometry, count_parts: bool) -> Stage {
-        let voxels = self.count();
-        let mut sums = [0usize; 3];
-        let [nx, ny, _] = self.size;
-        for (row, inside) in self.inside.chunks_exact(nx).enumerate() {
-            let (count, along_x) = inside
-                .iter()
-                .enumerate()
-                .fold((0, 0), |(n, sum), (x, &inside)| (n + usize::from(inside), sum + x * usize::from(inside)));
-            let position = [along_x, row % ny * count, row / ny * count];
-            sums = std::array::from_fn(|a| sums[a] + position[a]);
-        }
-        let centre = std::array::from_fn(|a| self.first[a] as f64 + sums[a] as f64 / voxels as f64);
+        let runs: Vec<Run> = self.runs().collect();
+        let voxels: usize = runs.iter().map(|run| run.end - run.start).sum();
+        let ny = self.size[1];
+        let sums = runs.iter().fold([0; 3], |[x, y, z], run| {
+            let count = run.end - run.start;
+            [x + run.sum(), y + run.row % ny * count, z + run.row / ny * count]
+        });
+        // One division of whole numbers, as PyRadiomics rounds.
+        let centre = std::array::from_fn(|a| (self.first[a] * voxels + sums[a]) as f64 / voxels as f64);
         Stage {
             name,
             geometry: geometry.clone(),
             first: self.first,
             size: self.size,
             voxels,
-            parts: if count_parts { self.parts() } else { 0 },
+            parts: if count_parts { parts(&runs, self.size) } else { 0 },
             centre_of_mass_index: centre,
             centre_of_mass_mm: geometry.world_from_voxel().apply(centre),
+            intensities: None,
         }
     }
+}
 
-    /// Number of parts connected over faces, edges or corners, by joining runs of neighbouring rows.
-    fn parts(&self) -> usize {
-        let [nx, ny, nz] = self.size;
-        let mut runs: Vec<(usize, usize)> = Vec::new();
-        let mut starts = Vec::with_capacity(ny * nz + 1);
-        for row in self.inside.chunks_exact(nx) {
-            starts.push(runs.len());
-            let mut open = None;
-            for (x, &inside) in row.iter().enumerate() {
-                match (inside, open) {
-                    (true, None) => open = Some(x),
-                    (false, Some(start)) => {
-                        runs.push((start, x - 1));
-                        open = None;
-                    }
-                    _ => {}
-                }
-            }
-            runs.extend(open.map(|start| (start, nx - 1)));
-        }
-        starts.push(runs.len());
-        let mut parents: Vec<usize> = (0..runs.len()).collect();
-        let mut join = |row: usize, other: usize| {
-            let (mut i, mut j) = (starts[row], starts[other]);
-            while i < starts[row + 1] && j < starts[other + 1] {
-                let ((a0, a1), (b0, b1)) = (runs[i], runs[j]);
-                if a0 <= b1 + 1 && b0 <= a1 + 1 {
-                    let (a, b) = (root(&mut parents, i), root(&mut parents, j));
-                    parents[a.max(b)] = a.min(b);
-                }
-                if a1 < b1 { i += 1 } else { j += 1 }
-            }
-        };
-        for z in 0..nz {
-            for y in 0..ny {
-                let row = z * ny + y;
-                if y > 0 {
-                    join(row, row - 1);
-                }
-                if z > 0 {
-                    for other in y.saturating_sub(1)..=(y + 1).min(ny - 1) {
-                        join(row, (z - 1) * ny + other);
-                    }
-                }
-            }
-        }
-        (0..runs.len()).filter(|&run| parents[run] == run).count()
+/// Index of the first voxel from `from` on that is `inside`.
+fn next(row: &[bool], from: usize, inside: bool) -> Option<usize> {
+    let mut at = from;
+    while row[at..].first_chunk::<16>().is_some_and(|block| *block == [!inside; 16]) {
+        at += 16;
     }
+    row[at..].iter().position(|&voxel| voxel == inside).map(|offset| at + offset)
+}
+
+/// Number of parts connected over faces, edges or corners, by joining runs of neighbouring rows.
+fn parts(runs: &[Run], [_, ny, nz]: [usize; 3]) -> usize {
+    let mut starts = vec![0; ny * nz + 1];
+    runs.iter().for_each(|run| starts[run.row + 1] += 1);
+    for row in 0..ny * nz {
+        starts[row + 1] += starts[row];
+    }
+    let mut parents: Vec<usize> = (0..runs.len()).collect();
+    let mut join = |row: usize, other: usize| {
+        let (mut i, mut j) = (starts[row], starts[other]);
+        while i < starts[row + 1] && j < starts[other + 1] {
+            let (a, b) = (runs[i], runs[j]);
+            if a.start <= b.end && b.start <= a.end {
+                let (a, b) = (root(&mut parents, i), root(&mut parents, j));
+                parents[a.max(b)] = a.min(b);
+            }
+            if a.end < b.end { i += 1 } else { j += 1 }
+        }
+    };
+    for z in 0..nz {
+        for y in 0..ny {
+            let row = z * ny + y;
+            if y > 0 {
+                join(row, row - 1);
+            }
+            if z > 0 {
+                for other in y.saturating_sub(1)..=(y + 1).min(ny - 1) {
+                    join(row, (z - 1) * ny + other);
+                }
+            }
+        }
+    }
+    (0..runs.len()).filter(|&run| parents[run] == run).count()
 }
 
 fn root(parents: &mut [usize], mut run: usize) -> usize {
@@ -237,8 +295,19 @@ mod tests {
         let mut grid = vec![false; 20];
         grid[0] = true;
         grid[16] = true;
-        assert_eq!(Roi::within(&grid, [5, 2, 2]).unwrap().parts(), 1);
-        assert_eq!(roi().parts(), 2);
+        let parts_of = |region: &Roi| parts(&region.runs().collect::<Vec<_>>(), region.size);
+        assert_eq!(parts_of(&Roi::within(&grid, [5, 2, 2]).unwrap()), 1);
+        assert_eq!(parts_of(&roi()), 2);
+    }
+
+    #[test]
+    fn runs_end_at_gaps_and_at_the_border() {
+        let inside: Vec<bool> = (0..80).map(|x| !(x == 3 || (20..57).contains(&x))).collect();
+        let region = Roi { first: [0; 3], size: [40, 2, 1], inside };
+        let found: Vec<[usize; 3]> = region.runs().map(|run| [run.row, run.start, run.end]).collect();
+        assert_eq!(found, [[0, 0, 3], [0, 4, 20], [1, 17, 40]]);
+        assert_eq!(region.count(), 42);
+        assert_eq!(region.runs().map(Run::sum).collect::<Vec<_>>(), [3, 184, 644]);
     }
 
     #[test]
@@ -252,8 +321,17 @@ mod tests {
     #[test]
     fn sigma_thresholds_use_the_population_standard_deviation() {
         let rule = Resegmentation { mode: ResegmentMode::Sigma, low: -1.0, high: Some(2.0) };
-        assert_eq!(rule.thresholds(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]), (3.0, 9.0));
+        assert_eq!(rule.thresholds(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0], Number::Double), (3.0, 9.0));
         let rule = Resegmentation { mode: ResegmentMode::Relative, low: 0.5, high: None };
-        assert_eq!(rule.thresholds(&[2.0, 8.0]), (4.0, f64::INFINITY));
+        assert_eq!(rule.thresholds(&[2.0, 8.0], Number::Double), (4.0, f64::INFINITY));
+    }
+
+    /// In f32, 2²⁴ + 1 is 2²⁴ again, so three ones add nothing: the mean is 2²², not 2²² + 3/4.
+    #[test]
+    fn thresholds_of_an_f32_image_are_summed_in_f32() {
+        let rule = Resegmentation { mode: ResegmentMode::Sigma, low: 0.0, high: None };
+        let values = [16_777_216.0, 1.0, 1.0, 1.0];
+        assert_eq!(rule.thresholds(&values, Number::Single).0, 4_194_304.0);
+        assert_eq!(rule.thresholds(&values, Number::Double).0, 4_194_304.75);
     }
 }

@@ -1,6 +1,18 @@
+mod choices;
+mod field;
+mod file;
 mod parse;
+mod yaml;
 
 use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+pub(crate) use field::{invalid, unknown};
+pub(crate) use yaml::Document;
+
+pub use choices::{ImageType, Interpolator, LbpMethod, ResegmentMode, Sigma, StoredType, WeightingNorm};
 
 use crate::discretise::Discretisation;
 use crate::roi::Resegmentation;
@@ -8,10 +20,8 @@ use crate::{Error, FeatureFamily};
 
 /// How features are extracted, in PyRadiomics' names (camelCase in JSON) and with its defaults.
 ///
-/// Steps act in this order: normalise, resample, resegment, crop, discretise. Settings of PyRadiomics that touch only
-/// derived image types, voxel maps or families not available here are accepted and have no effect, because the thing
-/// they act on is refused.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+/// Steps act in this order: normalise, resample, resegment, filter, crop, discretise.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// Width of a bin, in the image's unit; edges lie at multiples of it. Default 25.
@@ -41,6 +51,7 @@ pub struct Settings {
     /// Label of the region in a label image; the caller makes the mask from it. Default 1.
     pub label: u32,
     /// Channel of a multi-channel mask; the caller selects it. Default 0.
+    #[serde(rename = "label_channel")]
     pub label_channel: u32,
     /// Axes along which the region must be longer than one voxel, 1 to 3. Default 2.
     #[serde(rename = "minimumROIDimensions")]
@@ -69,10 +80,52 @@ pub struct Settings {
     pub voxel_array_shift: f64,
     /// Count the region's parts for the diagnostics. Default true.
     pub additional_info: bool,
-    /// Image types; only [`ImageType::Original`] is available. Default that one.
-    pub image_types: Vec<ImageType>,
+    /// Largest difference of grey levels that still counts as dependent in a GLDM. Default 0.
+    #[serde(rename = "gldm_a")]
+    pub gldm_a: u32,
+    /// Standard deviations of the Gaussian of the LoG images, mm. Default none, which gives no LoG image.
+    pub sigma: Vec<Sigma>,
+    /// Name of the discrete wavelet, as PyWavelets writes it. Default `coif1`.
+    pub wavelet: String,
+    /// Number of wavelet decompositions. Default 1.
+    pub level: u32,
+    /// First wavelet decomposition to report, from 0. Default 0.
+    #[serde(rename = "start_level")]
+    pub start_level: u32,
+    /// Take the spacing into account for the gradient. Default true.
+    pub gradient_use_spacing: bool,
+    /// Radius of the circle of a local binary pattern in a slice, voxels. Default 1.
+    #[serde(rename = "lbp2DRadius")]
+    pub lbp_2d_radius: f64,
+    /// Samples on that circle. Default 8.
+    #[serde(rename = "lbp2DSamples")]
+    pub lbp_2d_samples: u32,
+    /// What the pattern of a slice is. Default uniform.
+    #[serde(rename = "lbp2DMethod")]
+    pub lbp_2d_method: LbpMethod,
+    /// Bands of spherical harmonics of a local binary pattern in space. Default 2.
+    #[serde(rename = "lbp3DLevels")]
+    pub lbp_3d_levels: u32,
+    /// Radius of the sphere that is sampled, voxels. Default 1.
+    #[serde(rename = "lbp3DIcosphereRadius")]
+    pub lbp_3d_icosphere_radius: f64,
+    /// How often the icosahedron is subdivided to give the samples. Default 1.
+    #[serde(rename = "lbp3DIcosphereSubdivision")]
+    pub lbp_3d_icosphere_subdivision: u32,
+    /// A feature map's kernel reaches this many voxels from its centre along every axis. Default 1.
+    pub kernel_radius: u32,
+    /// Only voxels of the region count in a kernel. Default true.
+    pub masked_kernel: bool,
+    /// Value of a feature map outside the region; may be NaN. Default 0.
+    pub init_value: f64,
+    /// Voxels that PyRadiomics computes at a time; no effect on any value or on memory here. Default none, for all.
+    pub voxel_batch: Option<u32>,
+    /// Image types in the order of the table, each with the settings that hold for it alone, by PyRadiomics' names. See
+    /// [`images`](Self::images). Default [`ImageType::Original`].
+    #[serde(serialize_with = "by_name")]
+    pub image_types: Vec<(ImageType, Map<String, Value>)>,
     /// Families and the features wanted of each; an empty list means all but the deprecated. Default
-    /// [`FeatureFamily::AVAILABLE`].
+    /// [`FeatureFamily::DEFAULT`].
     pub features: BTreeMap<FeatureFamily, Vec<String>>,
     /// Type of the image as stored, which decides rounding. Default [`StoredType::Detect`]. Not a PyRadiomics setting.
     pub stored_type: StoredType,
@@ -106,8 +159,24 @@ impl Default for Settings {
             force_2d_dimension: 0,
             voxel_array_shift: 0.0,
             additional_info: true,
-            image_types: vec![ImageType::Original],
-            features: FeatureFamily::AVAILABLE.map(|family| (family, Vec::new())).into(),
+            gldm_a: 0,
+            sigma: Vec::new(),
+            wavelet: "coif1".to_owned(),
+            level: 1,
+            start_level: 0,
+            gradient_use_spacing: true,
+            lbp_2d_radius: 1.0,
+            lbp_2d_samples: 8,
+            lbp_2d_method: LbpMethod::Uniform,
+            lbp_3d_levels: 2,
+            lbp_3d_icosphere_radius: 1.0,
+            lbp_3d_icosphere_subdivision: 1,
+            kernel_radius: 1,
+            masked_kernel: true,
+            init_value: 0.0,
+            voxel_batch: None,
+            image_types: vec![(ImageType::Original, Map::new())],
+            features: FeatureFamily::DEFAULT.map(|family| (family, Vec::new())).into(),
             stored_type: StoredType::Detect,
         }
     }
@@ -127,160 +196,36 @@ impl Settings {
         Some(Resegmentation { mode: self.resegment_mode, low: *range.first()?, high: range.get(1).copied() })
     }
 
-    /// Refuses image types, families and features that cannot be computed, and numbers outside their range.
+    /// The image types in the order of the table, each with the settings for its images: these, changed by its own.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set), for an image type's own settings.
+    pub fn images(&self) -> Result<Vec<(ImageType, Self)>, Error> {
+        let for_image = |(image_type, own): &(ImageType, Map<String, Value>)| {
+            let mut settings = Self { image_types: vec![(*image_type, Map::new())], ..self.clone() };
+            own.iter().try_for_each(|(name, value)| settings.set(name, value))?;
+            Ok((*image_type, settings))
+        };
+        self.image_types.iter().map(for_image).collect()
+    }
+
+    /// Refuses families and features that cannot be computed, and numbers outside their range.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if let Some(other) = self.image_types.iter().find(|kind| **kind != ImageType::Original) {
-            return Err(Error::NotImplemented {
-                kind: "image type",
-                name: other.name().to_owned(),
-                available: ImageType::Original.name().to_owned(),
-            });
-        }
         for (&family, names) in &self.features {
             if family.named().is_empty() {
                 return Err(Error::NotImplemented {
                     kind: "feature family",
                     name: family.name().to_owned(),
-                    available: FeatureFamily::AVAILABLE.map(FeatureFamily::name).join(", "),
+                    available: FeatureFamily::ALL.map(FeatureFamily::name).join(", "),
                 });
             }
-            for name in names {
-                let mut known = family.named().iter().chain(family.deprecated());
-                if !known.any(|(known, _)| known == name) {
-                    let known: Vec<&str> = family.features().collect();
-                    return Err(Error::UnknownFeature { family, name: name.clone(), known: known.join(", ") });
-                }
-            }
+            names.iter().try_for_each(|name| family.require(name))?;
         }
         parse::check_ranges(self)
     }
 }
 
-/// Interpolation of the image when resampling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub enum Interpolator {
-    /// Nearest neighbour.
-    #[serde(rename = "sitkNearestNeighbor")]
-    Nearest,
-    /// Trilinear.
-    #[serde(rename = "sitkLinear")]
-    Linear,
-    /// Cubic B-spline with mirror boundary.
-    #[serde(rename = "sitkBSpline")]
-    BSpline,
-}
-
-/// What the numbers of a resegmentation range mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ResegmentMode {
-    /// Intensities.
-    Absolute,
-    /// Shares of the region's maximum.
-    Relative,
-    /// Standard deviations (population) around the region's mean.
-    Sigma,
-}
-
-/// Norm of the distance d that weights a direction by exp(-d²), in mm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WeightingNorm {
-    /// Sum of the absolute components.
-    Manhattan,
-    /// Length.
-    Euclidean,
-    /// Largest absolute component.
-    Infinity,
-    /// Every direction weighs 1.
-    NoWeighting,
-}
-
-/// An image that features are computed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[expect(missing_docs, reason = "the names are PyRadiomics' own and explained there")]
-pub enum ImageType {
-    Original,
-    LoG,
-    Wavelet,
-    Square,
-    SquareRoot,
-    Logarithm,
-    Exponential,
-    Gradient,
-    LBP2D,
-    LBP3D,
-}
-
-impl ImageType {
-    /// Every image type.
-    pub const ALL: [Self; 10] = [
-        Self::Original,
-        Self::LoG,
-        Self::Wavelet,
-        Self::Square,
-        Self::SquareRoot,
-        Self::Logarithm,
-        Self::Exponential,
-        Self::Gradient,
-        Self::LBP2D,
-        Self::LBP3D,
-    ];
-
-    /// PyRadiomics' name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Original => "Original",
-            Self::LoG => "LoG",
-            Self::Wavelet => "Wavelet",
-            Self::Square => "Square",
-            Self::SquareRoot => "SquareRoot",
-            Self::Logarithm => "Logarithm",
-            Self::Exponential => "Exponential",
-            Self::Gradient => "Gradient",
-            Self::LBP2D => "LBP2D",
-            Self::LBP3D => "LBP3D",
-        }
-    }
-}
-
-/// Type of the image's voxels in its file. A [`Volume`](isoscan_imaging::Volume) is f32 whatever it came from, but
-/// PyRadiomics truncates interpolated values toward zero, within the range of the stored integer type, and computes the
-/// edges of a fixed bin count in f32 for an f32 image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StoredType {
-    /// An integer type of unlimited range when every voxel is a whole number, else [`StoredType::Float32`].
-    Detect,
-    /// Signed 8 bit.
-    Int8,
-    /// Unsigned 8 bit.
-    UInt8,
-    /// Signed 16 bit.
-    Int16,
-    /// Unsigned 16 bit.
-    UInt16,
-    /// Signed 32 bit.
-    Int32,
-    /// Unsigned 32 bit.
-    UInt32,
-    /// 32-bit floating point.
-    Float32,
-    /// 64-bit floating point.
-    Float64,
-}
-
-impl StoredType {
-    /// Every stored type with its name.
-    pub(crate) const NAMED: [(&'static str, Self); 9] = [
-        ("detect", Self::Detect),
-        ("int8", Self::Int8),
-        ("uint8", Self::UInt8),
-        ("int16", Self::Int16),
-        ("uint16", Self::UInt16),
-        ("int32", Self::Int32),
-        ("uint32", Self::UInt32),
-        ("float32", Self::Float32),
-        ("float64", Self::Float64),
-    ];
+/// Image types as one object, as a parameter file writes them.
+fn by_name<S: Serializer>(image_types: &[(ImageType, Map<String, Value>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(image_types.iter().map(|(kind, own)| (kind.name(), own)))
 }

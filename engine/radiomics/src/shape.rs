@@ -4,10 +4,30 @@ mod mesh;
 
 use nalgebra::{Matrix3, SymmetricEigen};
 
+use crate::family::Named;
 use crate::roi::Roi;
 use crate::table::{NanReason, Outcome, or_nan};
 use diameter::Diameters;
+pub(crate) use diameter::Hull;
 use mesh::{Mesh, Surface};
+
+/// Alphabetical.
+pub(crate) const NAMES: [Named; 14] = [
+    ("Elongation", Some("Q3CK")),
+    ("Flatness", Some("N17B")),
+    ("LeastAxisLength", Some("7J51")),
+    ("MajorAxisLength", Some("TDIC")),
+    ("Maximum2DDiameterColumn", None),
+    ("Maximum2DDiameterRow", None),
+    ("Maximum2DDiameterSlice", None),
+    ("Maximum3DDiameter", Some("L0JK")),
+    ("MeshVolume", Some("RNU0")),
+    ("MinorAxisLength", Some("P9VJ")),
+    ("Sphericity", Some("QCFX")),
+    ("SurfaceArea", Some("C0JK")),
+    ("SurfaceVolumeRatio", Some("2PR5")),
+    ("VoxelVolume", Some("YEKZ")),
+];
 
 /// Size and form of a region in 3-D.
 ///
@@ -28,16 +48,20 @@ impl Shape {
             voxel_volume_mm3: region.count() as f64 * spacing_mm.iter().product::<f64>(),
             mesh: surface.mesh(spacing_mm),
             diameters: Diameters::of(&surface.cuts, spacing_mm),
-            eigenvalues: eigenvalues(region, spacing_mm),
+            eigenvalues: without_rounding(SymmetricEigen::new(covariance(region, spacing_mm)).eigenvalues.into()),
         }
     }
 
-    /// The value of one feature of [`SHAPE`](crate::family::SHAPE).
+    /// The value of one feature of [`NAMES`] or a deprecated one.
     pub(crate) fn feature(&self, name: &str) -> Outcome {
         let [least, minor, major] = self.eigenvalues;
         let Mesh { volume_mm3, area_mm2 } = self.mesh;
         let sphere_area_mm2 = (36.0 * std::f64::consts::PI * volume_mm3 * volume_mm3).cbrt();
         let (value, reason) = match name {
+            "Compactness1" => (volume_mm3 / (area_mm2.powf(1.5) * std::f64::consts::PI.sqrt()), NanReason::NoVolume),
+            "Compactness2" => {
+                (36.0 * std::f64::consts::PI * volume_mm3.powi(2) / area_mm2.powi(3), NanReason::NoVolume)
+            }
             "Elongation" => ((minor / major).sqrt(), NanReason::Undefined),
             "Flatness" => ((least / major).sqrt(), NanReason::Undefined),
             "LeastAxisLength" => (4.0 * least.sqrt(), NanReason::Undefined),
@@ -49,6 +73,7 @@ impl Shape {
             "Maximum3DDiameter" => (self.diameters.whole_mm, NanReason::Undefined),
             "MeshVolume" => (volume_mm3, NanReason::NoVolume),
             "Sphericity" => (sphere_area_mm2 / area_mm2, NanReason::NoVolume),
+            "SphericalDisproportion" => (area_mm2 / sphere_area_mm2, NanReason::NoVolume),
             "SurfaceArea" => (area_mm2, NanReason::NoVolume),
             "SurfaceVolumeRatio" => (area_mm2 / volume_mm3, NanReason::NoVolume),
             "VoxelVolume" => (self.voxel_volume_mm3, NanReason::Undefined),
@@ -58,22 +83,17 @@ impl Shape {
     }
 }
 
-/// Eigenvalues of the covariance (over N) of the voxel centres, ascending, mm². The sums are exact integers.
-fn eigenvalues(region: &Roi, spacing_mm: [f64; 3]) -> [f64; 3] {
-    let [nx, ny, _] = region.size;
+/// Covariance (over N) of the voxel centres, x, y, z, mm². The sums are exact integers.
+pub(crate) fn covariance(region: &Roi, spacing_mm: [f64; 3]) -> Matrix3<f64> {
+    let ny = region.size[1];
     let mut n = 0i128;
     let mut first = [0i128; 3];
     let mut second = [[0i128; 3]; 3];
-    for (row, inside) in region.inside.chunks_exact(nx).enumerate() {
-        let (mut count, mut x_sum, mut xx_sum) = (0u64, 0u64, 0u64);
-        for (x, &inside) in inside.iter().enumerate() {
-            let (x, one) = (x as u64, u64::from(inside));
-            count += one;
-            x_sum += x * one;
-            xx_sum += x * x * one;
-        }
-        let [count, x_sum, xx_sum] = [count, x_sum, xx_sum].map(i128::from);
-        let (y, z) = ((row % ny) as i128, (row / ny) as i128);
+    let squares_below = |x: usize| (x * x.saturating_sub(1) * (2 * x).saturating_sub(1) / 6) as i128;
+    for run in region.runs() {
+        let (y, z) = ((run.row % ny) as i128, (run.row / ny) as i128);
+        let (count, x_sum) = ((run.end - run.start) as i128, run.sum() as i128);
+        let xx_sum = squares_below(run.end) - squares_below(run.start);
         n += count;
         for (sum, term) in first.iter_mut().zip([x_sum, y * count, z * count]) {
             *sum += term;
@@ -85,11 +105,14 @@ fn eigenvalues(region: &Roi, spacing_mm: [f64; 3]) -> [f64; 3] {
         ];
         second.iter_mut().flatten().zip(rows.into_iter().flatten()).for_each(|(sum, term)| *sum += term);
     }
-    let covariance = Matrix3::from_fn(|a, b| {
+    Matrix3::from_fn(|a, b| {
         let exact = n * second[a][b] - first[a] * first[b];
         exact as f64 / (n * n) as f64 * spacing_mm[a] * spacing_mm[b]
-    });
-    let mut eigenvalues: [f64; 3] = SymmetricEigen::new(covariance).eigenvalues.into();
+    })
+}
+
+/// Eigenvalues of a covariance, ascending; those that only rounding made negative are 0.
+pub(crate) fn without_rounding<const N: usize>(mut eigenvalues: [f64; N]) -> [f64; N] {
     eigenvalues.iter_mut().filter(|v| **v < 0.0 && **v > -1e-10).for_each(|v| *v = 0.0);
     eigenvalues.sort_by(f64::total_cmp);
     eigenvalues
@@ -139,6 +162,23 @@ mod tests {
         for (name, expected) in rows {
             let value = found.feature(name).unwrap();
             assert!((value - expected).abs() < 1e-12, "{name}: {value}");
+        }
+    }
+
+    /// By definition Compactness2 is the third power of Sphericity, Compactness1 the root of it over 6π, and
+    /// SphericalDisproportion the inverse of Sphericity.
+    #[test]
+    fn deprecated_names_say_what_sphericity_says() {
+        let found = shape([4, 2, 3], [2.0, 1.0, 3.0]);
+        let sphericity = found.feature("Sphericity").unwrap();
+        let rows = [
+            ("Compactness1", sphericity.powf(1.5) / (6.0 * std::f64::consts::PI)),
+            ("Compactness2", sphericity.powi(3)),
+            ("SphericalDisproportion", 1.0 / sphericity),
+        ];
+        for (name, expected) in rows {
+            let value = found.feature(name).unwrap();
+            assert!((value / expected - 1.0).abs() < 1e-12, "{name}: {value} {expected}");
         }
     }
 

@@ -23,14 +23,28 @@ pub struct Feature {
 pub enum NanReason {
     /// No voxel pair of the region lies at any of the distances.
     NoPairs,
+    /// No line of voxels in any direction holds two voxels of the region.
+    NoLines,
     /// No voxel lies between the 10th and the 90th percentile.
     NoVoxelBetweenPercentiles,
     /// The mutual information came out negative by rounding in every direction.
     NegativeInformation,
     /// The region's mesh encloses no volume.
     NoVolume,
+    /// The form of one slice is asked for without `force2D`.
+    NotForcedTo2D,
+    /// PyRadiomics knows the name and gives no value, because another feature is equal to it.
+    Superseded,
     /// The eigenvalues of the matrix did not converge.
     NoConvergence,
+    /// The region is a single voxel.
+    OneVoxel,
+    /// All intensities of the region are equal.
+    NoVariation,
+    /// The region has a single grey level.
+    OneLevel,
+    /// The region's box is too large to sum over all pairs of voxels.
+    TooManyPairs,
     /// A division by zero of the definition.
     Undefined,
 }
@@ -39,10 +53,17 @@ impl fmt::Display for NanReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoPairs => "no voxel pair at any of the distances",
+            Self::NoLines => "no line in any direction holds two voxels",
             Self::NoVoxelBetweenPercentiles => "no voxel between the 10th and the 90th percentile",
             Self::NegativeInformation => "mutual information is negative by rounding",
             Self::NoVolume => "mesh encloses no volume",
+            Self::NotForcedTo2D => "shape2D needs force2D and a region of one slice",
+            Self::Superseded => "deprecated: equal to another feature",
             Self::NoConvergence => "eigenvalues did not converge",
+            Self::OneVoxel => "region is a single voxel",
+            Self::NoVariation => "intensities do not vary",
+            Self::OneLevel => "region has a single grey level",
+            Self::TooManyPairs => "region is too large to sum over all pairs of voxels",
             Self::Undefined => "the definition divides by zero",
         })
     }
@@ -70,4 +91,16 @@ pub(crate) type Outcome = Result<f64, NanReason>;
 /// `value` as an outcome: a NaN becomes `reason`.
 pub(crate) fn or_nan(value: f64, reason: NanReason) -> Outcome {
     if value.is_nan() { Err(reason) } else { Ok(value) }
+}
+
+/// `a / b`, or that the definition divides by zero.
+pub(crate) fn quotient(a: f64, b: f64) -> Outcome {
+    let value = a / b;
+    if value.is_finite() { Ok(value) } else { Err(NanReason::Undefined) }
+}
+
+/// Mean of the values that are not NaN; NaN when there is none.
+pub(crate) fn mean_of_numbers(values: impl Iterator<Item = f64>) -> f64 {
+    let (n, sum) = values.filter(|v| !v.is_nan()).fold((0.0, 0.0), |(n, sum), v| (n + 1.0, sum + v));
+    sum / n
 }

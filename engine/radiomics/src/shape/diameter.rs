@@ -11,7 +11,7 @@ pub(super) struct Diameters {
 }
 
 /// First and last coordinate of the points on a line; empty when the first is beyond the last.
-type Span = (u32, u32);
+pub(crate) type Span = (u32, u32);
 const EMPTY: Span = (u32::MAX, 0);
 
 /// The middles of the voxel edges that the surface cuts, in half voxels. Of the points on a line along one axis only the
@@ -59,39 +59,110 @@ impl Diameters {
     pub(super) fn of(cuts: &Cuts, spacing_mm: [f64; 3]) -> Self {
         let half = spacing_mm.map(|s| s / 2.0);
         let [nx, ny, nz] = cuts.size;
-        let slices: Vec<Vec<[u32; 2]>> = (0..nz).map(|z| hull((0..ny).map(|y| cuts.along_x[z * ny + y]))).collect();
-        let columns = (0..ny).map(|y| hull((0..nz).map(|z| cuts.along_x[z * ny + y])));
-        let rows = (0..nx).map(|x| hull((0..nz).map(|z| cuts.along_y[x * nz + z])));
-        let slice = slices.iter().map(|points| flat_diameter(points, [half[1], half[0]])).fold(0.0, f64::max);
-        let column = columns.map(|points| flat_diameter(&points, [half[2], half[0]])).fold(0.0, f64::max);
-        let row = rows.map(|points| flat_diameter(&points, [half[2], half[1]])).fold(0.0, f64::max);
-        let points: Vec<[f64; 3]> = slices
-            .iter()
-            .enumerate()
-            .flat_map(|(z, points)| points.iter().map(move |[y, x]| [*x, *y, z as u32]))
-            .map(|p| std::array::from_fn(|a| f64::from(p[a]) * half[a]))
-            .collect();
-        Self { whole_mm: diameter(points).sqrt(), slice_mm: slice.sqrt(), column_mm: column.sqrt(), row_mm: row.sqrt() }
+        let slices: Vec<Hull> = (0..nz).map(|z| Hull::of((0..ny).map(|y| cuts.along_x[z * ny + y]))).collect();
+        let columns: Vec<Hull> = (0..ny).map(|y| Hull::of((0..nz).map(|z| cuts.along_x[z * ny + y]))).collect();
+        let rows: Vec<Hull> = (0..nx).map(|x| Hull::of((0..nz).map(|z| cuts.along_y[x * nz + z]))).collect();
+        let slice = largest_of(&slices, [half[1], half[0]]);
+        let column = largest_of(&columns, [half[2], half[0]]);
+        let row = largest_of(&rows, [half[2], half[1]]);
+        // The ends of the largest distance are corners of the hull in each of the three planes through them.
+        let column_corners = corner_marks(&columns, ny * nz, |y, z| z * ny + y);
+        let row_corners = corner_marks(&rows, nx * nz, |x, z| x * nz + z);
+        let is_corner = |&([x, y, z], end): &([u32; 3], u8)| {
+            let (line, across) = (z as usize * ny + y as usize, x as usize * nz + z as usize);
+            let (low, high) = cuts.along_y[across];
+            let ends = (u8::from(y == low) * LOW) | (u8::from(y == high) * HIGH);
+            column_corners[line] & end != 0 && row_corners[across] & ends != 0
+        };
+        let corners = (0..).zip(&slices).flat_map(|(z, hull): (u32, _)| {
+            let ends = [(&hull.low, LOW), (&hull.high, HIGH)];
+            ends.into_iter().flat_map(move |(chain, end)| chain.iter().map(move |&[y, x]| ([x, y, z], end)))
+        });
+        let points = corners.filter(is_corner).map(|(p, _)| std::array::from_fn(|a| f64::from(p[a]) * half[a]));
+        let whole = diameter(points.collect(), slice.max(column).max(row));
+        Self { whole_mm: whole.sqrt(), slice_mm: slice.sqrt(), column_mm: column.sqrt(), row_mm: row.sqrt() }
     }
 }
 
-/// Corners of the convex hull of the ends of the spans, as (line, coordinate): the ends of a diameter are among them.
-fn hull(spans: impl DoubleEndedIterator<Item = Span> + ExactSizeIterator) -> Vec<[u32; 2]> {
-    let lines: Vec<(u32, Span)> = (0..).zip(spans).filter(|(_, span)| span.0 <= span.1).collect();
-    let chain = |points: &mut dyn Iterator<Item = [u32; 2]>, turn: i64| {
-        let mut corners: Vec<[u32; 2]> = Vec::new();
-        for point in points {
-            while corners.len() > 1 && turn * cross(corners[corners.len() - 2], corners[corners.len() - 1], point) <= 0
-            {
-                corners.pop();
-            }
-            corners.push(point);
+const LOW: u8 = 1;
+const HIGH: u8 = 2;
+
+/// Which ends of the span of a line are corners, at the index that `at` gives for plane and line.
+fn corner_marks(planes: &[Hull], lines: usize, at: impl Fn(usize, usize) -> usize) -> Vec<u8> {
+    let mut marks = vec![0; lines];
+    for (plane, hull) in planes.iter().enumerate() {
+        hull.low.iter().for_each(|[line, _]| marks[at(plane, *line as usize)] |= LOW);
+        hull.high.iter().for_each(|[line, _]| marks[at(plane, *line as usize)] |= HIGH);
+    }
+    marks
+}
+
+/// Corners of the convex hull of the ends of the spans of a plane, as (line, coordinate), by line: the ends of the
+/// largest distance in the plane are among them.
+pub(crate) struct Hull {
+    low: Vec<[u32; 2]>,
+    high: Vec<[u32; 2]>,
+}
+
+impl Hull {
+    pub(crate) fn of(spans: impl Iterator<Item = Span>) -> Self {
+        let (mut low, mut high) = (Vec::new(), Vec::new());
+        for (line, span) in (0..).zip(spans).filter(|(_, span)| span.0 <= span.1) {
+            extend(&mut low, [line, span.0], 1);
+            extend(&mut high, [line, span.1], -1);
         }
-        corners
-    };
-    let mut corners = chain(&mut lines.iter().map(|(line, span)| [*line, span.0]), 1);
-    corners.extend(chain(&mut lines.iter().map(|(line, span)| [*line, span.1]), -1));
-    corners
+        Self { low, high }
+    }
+
+    /// Largest squared distance between its points, each of the two coordinates times its `unit_mm`.
+    pub(crate) fn diameter(&self, unit_mm: [f64; 2]) -> f64 {
+        let mut largest = 0.0f64;
+        let distance = |a: &[u32; 2], b: &[u32; 2], k: usize| (f64::from(a[k]) - f64::from(b[k])) * unit_mm[k];
+        for (index, a) in self.corners().enumerate() {
+            for b in self.corners().take(index) {
+                largest = largest.max(distance(a, b, 0).powi(2) + distance(a, b, 1).powi(2));
+            }
+        }
+        largest
+    }
+
+    fn corners(&self) -> impl Iterator<Item = &[u32; 2]> {
+        self.low.iter().chain(&self.high)
+    }
+
+    /// Squared diagonal of the box around it.
+    fn diagonal(&self, unit_mm: [f64; 2]) -> f64 {
+        let side = |k: usize| {
+            let span = self.corners().fold(EMPTY, |(low, high), corner| (low.min(corner[k]), high.max(corner[k])));
+            f64::from(span.1.saturating_sub(span.0)) * unit_mm[k]
+        };
+        side(0).powi(2) + side(1).powi(2)
+    }
+}
+
+/// Adds a point to a chain of corners that keeps turning the same way.
+fn extend(chain: &mut Vec<[u32; 2]>, point: [u32; 2], turn: i64) {
+    while let [.., a, b] = chain[..]
+        && turn * cross(a, b, point) <= 0
+    {
+        chain.pop();
+    }
+    chain.push(point);
+}
+
+/// Largest squared distance within a plane; the planes with the longest diagonals are tried first.
+fn largest_of(planes: &[Hull], unit_mm: [f64; 2]) -> f64 {
+    let mut by_diagonal: Vec<(f64, &Hull)> = planes.iter().map(|hull| (hull.diagonal(unit_mm), hull)).collect();
+    by_diagonal.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut largest = 0.0f64;
+    for (diagonal, hull) in by_diagonal {
+        // A hair of slack, so that rounding leaves out no plane.
+        if diagonal * (1.0 + 1e-12) < largest {
+            break;
+        }
+        largest = largest.max(hull.diameter(unit_mm));
+    }
+    largest
 }
 
 fn cross(a: [u32; 2], b: [u32; 2], c: [u32; 2]) -> i64 {
@@ -99,21 +170,9 @@ fn cross(a: [u32; 2], b: [u32; 2], c: [u32; 2]) -> i64 {
     difference(b, 0) * difference(c, 1) - difference(b, 1) * difference(c, 0)
 }
 
-/// Largest squared distance between points of a plane.
-fn flat_diameter(points: &[[u32; 2]], half_mm: [f64; 2]) -> f64 {
-    let mut largest = 0.0f64;
-    for (index, a) in points.iter().enumerate() {
-        for b in &points[..index] {
-            let distance = |k: usize| (f64::from(a[k]) - f64::from(b[k])) * half_mm[k];
-            largest = largest.max(distance(0).powi(2) + distance(1).powi(2));
-        }
-    }
-    largest
-}
-
-/// Largest squared distance between points. Pairs are tried from the outermost point inwards and left out when their
-/// distances from the centre cannot add up to the largest found.
-fn diameter(points: Vec<[f64; 3]>) -> f64 {
+/// Largest squared distance between points, or `at_least` when none is larger. Pairs are tried from the outermost point
+/// inwards and left out when their distances from the centre cannot add up to the largest found.
+fn diameter(points: Vec<[f64; 3]>, at_least: f64) -> f64 {
     let squared = |a: &[f64; 3], b: &[f64; 3]| (0..3).map(|k| (a[k] - b[k]).powi(2)).sum::<f64>();
     let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
     for point in &points {
@@ -123,7 +182,7 @@ fn diameter(points: Vec<[f64; 3]>) -> f64 {
     let centre: [f64; 3] = std::array::from_fn(|k| (low[k] + high[k]) / 2.0);
     let mut by_radius: Vec<(f64, [f64; 3])> = points.into_iter().map(|p| (squared(&p, &centre).sqrt(), p)).collect();
     by_radius.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut largest = 0.0f64;
+    let mut largest = at_least;
     for (index, (radius, a)) in by_radius.iter().enumerate() {
         // A hair of slack, so that rounding leaves out no pair.
         let reach = largest.sqrt() * (1.0 - 1e-12) - radius;
@@ -148,12 +207,59 @@ mod tests {
             .iter()
             .flat_map(|a| points.iter().map(move |b| (0..3).map(|k| (a[k] - b[k]).powi(2)).sum::<f64>()))
             .fold(0.0, f64::max);
-        assert_eq!(diameter(points), every);
+        assert_eq!(diameter(points.clone(), 0.0), every);
+        assert_eq!(diameter(points, every), every);
     }
 
     #[test]
     fn a_hull_keeps_the_corners_of_a_square() {
-        let corners = hull([(2, 6), (3, 5), (2, 6)].into_iter());
-        assert_eq!(corners, [[0, 2], [2, 2], [0, 6], [2, 6]]);
+        let hull = Hull::of([(2, 6), (3, 5), (2, 6)].into_iter());
+        assert_eq!((hull.low, hull.high), (vec![[0, 2], [2, 2]], vec![[0, 6], [2, 6]]));
+    }
+
+    /// Voxels scattered over a box, among them lone ones, lines and lumps: the same as from every pair of cut edges.
+    #[test]
+    fn corners_of_three_planes_hold_the_diameters() {
+        let size = [9usize, 7, 8];
+        for seed in 1..40u64 {
+            let inside = |[x, y, z]: [usize; 3]| {
+                let within = (0..3).all(|a| (1..=size[a]).contains(&[x, y, z][a]));
+                within && (((x * 31 + y * 17 + z * 7) as u64 * (2 * seed + 1) * 0x9E37_79B9) >> 20) % 23 < seed % 5 + 1
+            };
+            let (mut cuts, mut points) = (Cuts::new(size.map(|n| n + 2)), Vec::new());
+            for cube in 0..(size[0] + 1) * (size[1] + 1) * (size[2] + 1) {
+                let p = [
+                    cube % (size[0] + 1),
+                    cube / (size[0] + 1) % (size[1] + 1),
+                    cube / ((size[0] + 1) * (size[1] + 1)),
+                ];
+                let corner = |c: usize| inside([p[0] + 1 - (c & 1), p[1] + (c >> 1 & 1), p[2] + (c >> 2 & 1)]);
+                cuts.add((0..8).map(|c| u8::from(corner(c)) << c).sum(), p);
+                let last = p.map(|i| i + 1);
+                for axis in 0..3 {
+                    let mut before = last;
+                    before[axis] -= 1;
+                    if inside(before) != inside(last) {
+                        let middle: [usize; 3] = std::array::from_fn(|a| before[a] + last[a]);
+                        points.push(middle.map(|i| i as f64 / 2.0));
+                    }
+                }
+            }
+            let spacing = [0.8, 1.0, 2.5];
+            let largest = |equal: &[usize]| {
+                let pairs = points.iter().flat_map(|a| points.iter().map(move |b| (a, b)));
+                let pairs = pairs.filter(|(a, b)| equal.iter().all(|&axis| a[axis] == b[axis]));
+                let squared = pairs.map(|(a, b)| (0..3).map(|k| ((a[k] - b[k]) * spacing[k]).powi(2)).sum::<f64>());
+                squared.fold(0.0, f64::max).sqrt()
+            };
+            let found = Diameters::of(&cuts, spacing);
+            let pairs = [
+                (found.whole_mm, largest(&[])),
+                (found.slice_mm, largest(&[2])),
+                (found.column_mm, largest(&[1])),
+                (found.row_mm, largest(&[0])),
+            ];
+            assert!(pairs.iter().all(|(a, b)| (a - b).abs() < 1e-12), "{seed}: {pairs:?}");
+        }
     }
 }

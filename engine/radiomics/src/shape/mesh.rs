@@ -43,12 +43,7 @@ impl Surface {
                 for (x, column) in columns.iter_mut().enumerate() {
                     *column = rows[0][x] | rows[1][x] << 2 | rows[2][x] << 4 | rows[3][x] << 6;
                 }
-                for (x, pair) in columns.windows(2).enumerate() {
-                    let code = pair[1] | pair[0] << 1;
-                    if code != 0 && code != 255 {
-                        surface.add(code, [x, y, z]);
-                    }
-                }
+                for_each_cut(&columns, |x, code| surface.add(code, [x, y, z]));
                 let [a, b, c, d] = &mut rows;
                 std::mem::swap(a, b);
                 std::mem::swap(c, d);
@@ -93,6 +88,25 @@ impl Surface {
         }
         // 8 for the doubled coordinates, 6 for the tetrahedron.
         Mesh { volume_mm3: volume as f64 / 48.0 * spacing_mm.iter().product::<f64>(), area_mm2 }
+    }
+}
+
+/// The cubes of a row that the surface cuts, by their x and code.
+fn for_each_cut(columns: &[u8], mut act: impl FnMut(usize, u8)) {
+    let mut x = 0;
+    while x + 1 < columns.len() {
+        // Nearly all cubes are wholly outside or wholly inside.
+        let is_uniform = |corners: u8| columns[x..].first_chunk::<17>().is_some_and(|block| *block == [corners; 17]);
+        let end = (x + 16).min(columns.len() - 1);
+        if !is_uniform(0) && !is_uniform(0b0101_0101) {
+            for x in x..end {
+                let code = columns[x + 1] | columns[x] << 1;
+                if code != 0 && code != 255 {
+                    act(x, code);
+                }
+            }
+        }
+        x = end;
     }
 }
 

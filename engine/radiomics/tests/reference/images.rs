@@ -47,7 +47,7 @@ fn nrrd(bytes: &[u8]) -> Stored {
     }
     let axes: Vec<[f64; 3]> = directions.chunks(3).map(|axis| axis.try_into().unwrap()).collect();
     let spacing: Vec<f64> = axes.iter().map(|axis| axis.iter().map(|c| c * c).sum::<f64>().sqrt()).collect();
-    let unit: Vec<[f64; 3]> = axes.iter().zip(&spacing).map(|(axis, s)| axis.map(|c| c / s)).collect();
+    let unit: Vec<[f64; 3]> = axes.iter().zip(&spacing).map(|(axis, s)| axis.map(|c| c * (1.0 / s))).collect();
     let geometry = Geometry::new(
         size.try_into().unwrap(),
         spacing.try_into().unwrap(),
