@@ -12,6 +12,8 @@ mod bids;
 mod commands;
 #[path = "whole/faults.rs"]
 mod faults;
+#[path = "whole/radiomics.rs"]
+mod radiomics;
 #[path = "whole/real_images.rs"]
 mod real_images;
 #[path = "whole/slabs.rs"]

@@ -11,11 +11,28 @@ pub(crate) struct Failure {
     message: String,
     help: Option<String>,
     script: Option<Box<ScriptError>>,
+    code: u8,
 }
 
 impl Failure {
     pub(crate) fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), help: None, script: None }
+        Self { message: message.to_string(), help: None, script: None, code: 1 }
+    }
+
+    /// Another exit code than 1.
+    pub(crate) fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The exit code of a program that ends with this failure.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.code
+    }
+
+    /// What is wrong and what to do, as they stand in a table.
+    pub(crate) fn told(&self) -> (&str, Option<&str>) {
+        (&self.message, self.help.as_deref())
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
@@ -67,13 +84,13 @@ impl From<ScriptError> for Failure {
         let placed = error.line > 0;
         let message =
             if placed { error.message.clone() } else { format!("{}: {}", error.file.display(), error.message) };
-        Self { message, help: error.help.clone(), script: Some(Box::new(error)) }
+        Self { message, help: error.help.clone(), script: Some(Box::new(error)), code: 1 }
     }
 }
 
 impl From<isoscan_script::Error> for Failure {
     fn from(error: isoscan_script::Error) -> Self {
-        Self { message: error.to_string(), help: error.help().map(str::to_owned), script: None }
+        Self { message: error.to_string(), help: error.help().map(str::to_owned), script: None, code: 1 }
     }
 }
 

@@ -44,7 +44,7 @@ enum Command {
     Translate(translate::Args),
     /// Train a plugin's weights into a new bundle
     Train(train::Args),
-    /// Extract radiomic features of one image and mask
+    /// Extract radiomic features of an image and mask, or of many, as a table
     Radiomics(radiomics::Args),
     /// Compare two images on the same grid
     Compare(compare::Args),
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => watch::run(args, &cancel),
         Command::Translate(args) => translate::run(args, &cancel),
         Command::Train(args) => train::run(args, &cancel),
-        Command::Radiomics(args) => radiomics::run(args),
+        Command::Radiomics(args) => radiomics::run(args, &cancel),
         Command::Compare(args) => compare::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Diff(args) => diff::run(args),
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.show();
-            if cancel.load(Ordering::SeqCst) { ExitCode::from(130) } else { ExitCode::FAILURE }
+            if cancel.load(Ordering::SeqCst) { ExitCode::from(130) } else { ExitCode::from(failure.exit_code()) }
         }
     }
 }

@@ -86,6 +86,24 @@ fn each_verb_gives_what_it_says() {
             "radiomics(image, liver)[\"original_firstorder_Mean\"] == radiomics(image, liver, #{ binWidth: 5 })[\"original_firstorder_Mean\"]",
             "true",
         ),
+        (
+            "radiomics(image, liver, #{ mode: \"ibsi\", discretisation: #{ fixed_bin_size: 25 } }).keys().contains(\"stat_mean\")",
+            "true",
+        ),
+        ("radiomics_table(image, liver, few).len()", "2"),
+        ("radiomics_table(image, liver, few)[0].name", "original_firstorder_Mean"),
+        ("radiomics_table(image, liver, few)[0].ibsi + radiomics_table(image, liver, few)[0].reason", "Q4LE"),
+        ("radiomics_table(image, liver, few)[0].value == radiomics(image, liver).original_firstorder_Mean", "true"),
+        ("few.setting.binWidth", "10"),
+        ("radiomics_maps(image, liver, mean).keys()", "[\"original_firstorder_Mean\"]"),
+        ("radiomics_maps(image, liver, mean).original_firstorder_Mean.size", "[96, 96, 3]"),
+        ("perturb(image, liver, #{ growth: 0.2 }).mask.voxels > liver.voxels", "true"),
+        ("similarity(perturb(image, liver, #{}).image, image).mae", "0.0"),
+        // Shrout and Fleiss 1979, table 2.
+        (
+            "(100 * icc([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]).one_way).round()",
+            "17.0",
+        ),
         ("similarity(image, image, liver).ssim", "1.0"),
         ("ccc([1, 2, 3, 4, 5], [11, 12, 13, 14, 15]).estimate", "0.038461538461538464"),
         ("bland_altman([1.0, 2.0, 3.0], [0.0, 1.0, 2.0]).mean_difference", "1.0"),
@@ -105,8 +123,12 @@ fn each_verb_gives_what_it_says() {
 let set = settings(#{ input: "" });
 let image = read(set.input + "/sub-000/source.nii.gz");
 let liver = read_mask(set.input + "/sub-000/labels.nii.gz", 2);
+let few = radiomics_settings("FOLDER/few.yaml");
+let mean = #{ featureClass: #{ firstorder: ["Mean"] } };
 "#;
     let folder = TempDir::new().unwrap();
+    let few = "setting: {binWidth: 10}\nfeatureClass: {firstorder: [Mean, Variance]}\n";
+    std::fs::write(folder.path().join("few.yaml"), few).unwrap();
     let input = format!("input={}", cohort().display());
     check(folder.path(), before, &rows, &["--set", &input, "--plugins", plugins().to_str().unwrap()]);
 }
@@ -123,6 +145,11 @@ fn verbs_on_images_give_worked_values() {
         ("ramp.noise()", "0.0"),
         ("ramp.clip(5, 5).denoise(#{ sigma: 1 }).at([3, 4, 4])", "5.0"),
         ("ramp.gradient_magnitude().at([3, 4, 4])", "5.0"),
+        // The mean of 20, 30 and 40.
+        (
+            "ramp.filter_response(#{ mean: #{ support: 3, dimensions: \"3D\", boundary: \"mirror\" } }).at([3, 4, 4])",
+            "30.0",
+        ),
         ("ramp.clip(5, 5).laplacian(2).at([4, 4, 4]).abs() < 0.0001", "true"),
         ("ramp.wavelet(\"haar\").keys()", "[\"HHH\", \"HHL\", \"HLH\", \"HLL\", \"LHH\", \"LHL\", \"LLH\", \"LLL\"]"),
         // 10 / √2 along x, times √2 along y and z.

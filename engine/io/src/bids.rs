@@ -116,6 +116,45 @@ pub fn read_bids(root: &Path) -> Result<BidsDataset, Error> {
     Ok(BidsDataset { root: root.to_owned(), description, images })
 }
 
+/// Suffixes of images that mark regions.
+const MASKS: [&str; 3] = ["dseg", "mask", "seg"];
+
+/// The masks of a dataset and of the derivatives inside it, in the order of their paths: images with the suffix `dseg`,
+/// `mask` or `seg`. `place` is below the dataset's root, metadata is left empty. No image is opened.
+///
+/// # Errors
+/// [`Error::Malformed`] when a mask's entities do not start with the subject of its folder, [`Error::Io`] when a folder
+/// cannot be read.
+pub fn read_bids_masks(dataset: &BidsDataset) -> Result<Vec<BidsImage>, Error> {
+    let mut masks: Vec<BidsImage> =
+        dataset.images.iter().filter(|image| MASKS.contains(&image.suffix.as_str())).cloned().collect();
+    let derivatives = dataset.root.join("derivatives");
+    let entries = WalkDir::new(&derivatives).sort_by_file_name().into_iter();
+    for entry in entries.filter_entry(|entry| !entry.file_name().to_string_lossy().starts_with('.')) {
+        let entry = match entry {
+            Err(e) if e.depth() == 0 => break,
+            found => found.map_err(|e| Error::Io {
+                action: "look into folder",
+                path: e.path().unwrap_or(&derivatives).to_owned(),
+                source: e.into_io_error().unwrap_or_else(|| std::io::Error::other("a loop of links")),
+            })?,
+        };
+        let Some(name) = Name::of(entry.path()) else { continue };
+        if MASKS.contains(&name.suffix.as_str()) && matches!(name.ending, "nii" | "nii.gz") {
+            let of_subject =
+                |folder: &&Path| folder.file_name().is_some_and(|n| n.to_string_lossy().starts_with("sub-"));
+            let Some(subject) = entry.path().ancestors().skip(1).filter(of_subject).last() else { continue };
+            let root = subject.parent().unwrap_or(&derivatives);
+            if let Some(mut found) = image(root, entry.path(), name)? {
+                let place = entry.path().strip_prefix(&dataset.root).unwrap_or(entry.path());
+                found.place = place.display().to_string();
+                masks.push(found);
+            }
+        }
+    }
+    Ok(masks)
+}
+
 fn belongs(entry: &DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy();
     let other = entry.depth() == 1 && OTHER_FOLDERS.contains(&&*name);
@@ -237,6 +276,23 @@ mod tests {
         assert_eq!((metadata(2, "Manufacturer"), metadata(2, "EchoTime")), (Some("B".into()), Some(0.003.into())));
         let wanted = BTreeMap::from([("suffix".to_owned(), "T1w".to_owned()), ("ses".to_owned(), "b".to_owned())]);
         assert_eq!(found.images.iter().filter(|image| image.fits(&wanted)).count(), 1);
+    }
+
+    #[test]
+    fn masks_are_found_in_the_dataset_and_its_derivatives() {
+        let root = dataset(&[
+            NAMED,
+            ("sub-01/anat/sub-01_T1w.nii", ""),
+            ("sub-01/anat/sub-01_mask.nii", ""),
+            ("derivatives/raters/a/sub-01/anat/sub-01_space-T1w_dseg.nii.gz", ""),
+            ("derivatives/raters/a/sub-01/anat/sub-01_T1w.nii.gz", ""),
+            ("derivatives/notes_dseg.nii", ""),
+        ]);
+        let masks = read_bids_masks(&read_bids(root.path()).unwrap()).unwrap();
+        let places: Vec<&str> = masks.iter().map(|mask| mask.place.as_str()).collect();
+        let derived = "derivatives/raters/a/sub-01/anat/sub-01_space-T1w_dseg.nii.gz";
+        assert_eq!(places, ["sub-01/anat/sub-01_mask.nii", derived]);
+        assert_eq!((masks[1].entity("space"), masks[1].datatype.as_str()), (Some("T1w"), "anat"));
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub struct RegionFile {
     pub path: PathBuf,
     /// UID of the frame of reference that the regions share, if one.
     pub frame_of_reference: Option<String>,
+    /// Series Instance UID of each series that the regions were drawn on, where the file names them.
+    pub referenced_series: Vec<String>,
     /// Number and name of each region.
     pub regions: Vec<(i32, String)>,
 }
@@ -111,13 +113,27 @@ fn region_file(slice: &Slice) -> Option<RegionFile> {
     if rtstruct::is_structure_set(slice) {
         let regions = rtstruct::list_rois(&path).ok()?.into_iter().map(|roi| (roi.number, roi.name)).collect();
         let frame_of_reference = rtstruct::frame_of_reference(slice);
-        return Some(RegionFile { kind: RegionKind::StructureSet, path, frame_of_reference, regions });
+        let referenced_series = rtstruct::referenced_series(slice);
+        return Some(RegionFile {
+            kind: RegionKind::StructureSet,
+            path,
+            frame_of_reference,
+            referenced_series,
+            regions,
+        });
     }
     if seg::is_segmentation(slice) {
         let segments = seg::list_segments(&path).ok()?;
         let regions = segments.into_iter().map(|segment| (segment.number, segment.label)).collect();
         let frame_of_reference = seg::frame_of_reference(slice);
-        return Some(RegionFile { kind: RegionKind::Segmentation, path, frame_of_reference, regions });
+        let referenced_series = seg::referenced_series(slice);
+        return Some(RegionFile {
+            kind: RegionKind::Segmentation,
+            path,
+            frame_of_reference,
+            referenced_series,
+            regions,
+        });
     }
     None
 }

@@ -45,7 +45,7 @@ mod spool;
 mod transform;
 mod write;
 
-pub use bids::{BidsDataset, BidsImage, is_bids, read_bids, write_bids_derivative};
+pub use bids::{BidsDataset, BidsImage, is_bids, read_bids, read_bids_masks, write_bids_derivative};
 pub use dicom::{
     Code, DicomSource, Finding, NewSeries, Quantity, Rule, Segment, Severity, check_dicom, check_rules, write_dicom,
     write_dicom_enhanced, write_dicom_new, write_dicom_slices, write_parametric_map, write_segmentation,

@@ -96,6 +96,14 @@ pub(crate) fn frame_of_reference(slice: &Slice) -> Option<String> {
     rois.iter().all(|roi| roi.frame_of_reference.as_deref() == Some(&*first)).then_some(first)
 }
 
+/// The series that the contours were drawn on.
+pub(crate) fn referenced_series(slice: &Slice) -> Vec<String> {
+    let frames = items(&slice.object, tags::REFERENCED_FRAME_OF_REFERENCE_SEQUENCE).iter();
+    let studies = frames.flat_map(|frame| items(frame, tags::RT_REFERENCED_STUDY_SEQUENCE));
+    let series = studies.flat_map(|study| items(study, tags::RT_REFERENCED_SERIES_SEQUENCE));
+    series.filter_map(|series| text(series, tags::SERIES_INSTANCE_UID)).collect()
+}
+
 pub(crate) fn open(path: &Path) -> Result<Slice, Error> {
     let slice = Slice::read_header(path)?;
     if is_structure_set(&slice) { Ok(slice) } else { Err(slice.unsupported("contours from an object that has none")) }

@@ -96,6 +96,12 @@ pub(crate) fn frame_of_reference(slice: &Slice) -> Option<String> {
     text(&slice.object, tags::FRAME_OF_REFERENCE_UID)
 }
 
+/// The series that the segments were drawn on.
+pub(crate) fn referenced_series(slice: &Slice) -> Vec<String> {
+    let series = items(&slice.object, tags::REFERENCED_SERIES_SEQUENCE).iter();
+    series.filter_map(|series| text(series, tags::SERIES_INSTANCE_UID)).collect()
+}
+
 /// Describes the label map that [`read`] gives.
 pub(crate) fn summarize(slice: &Slice) -> Result<SeriesSummary, Error> {
     let grid = Segmentation::of(slice)?.planes.grid()?;

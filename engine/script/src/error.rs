@@ -121,16 +121,16 @@ impl Error {
             Self::Pipeline(error) => return translation_help(error),
             Self::Bundle(error) => return refusal_help(error.step()),
             Self::Io(error) => return file_help(error),
-            Self::Imaging(imaging::Error::GeometryMismatch { .. })
-            | Self::Radiomics(radiomics::Error::GeometryMismatch { .. }) => {
+            Self::Imaging(imaging::Error::GeometryMismatch { .. }) => {
                 "bring one onto the other's grid: `image.resample_like(other, \"linear\")`"
+            }
+            Self::Radiomics(radiomics::Error::GeometryMismatch { .. }) => {
+                "bring the mask onto the image's grid with the setting correctMask or --resample-mask"
             }
             Self::Imaging(imaging::Error::EmptyMask { .. }) | Self::Radiomics(radiomics::Error::EmptyMask { .. }) => {
                 "check the label number and that the mask belongs to this image"
             }
-            Self::Radiomics(radiomics::Error::NotImplemented { .. }) => {
-                "shape, firstorder and glcm on the Original image are there; leave the rest out of the settings"
-            }
+            Self::Radiomics(radiomics::Error::NotImplemented { .. }) => "leave it out of the settings",
             Self::Radiomics(radiomics::Error::UnknownName { .. }) => "settings carry the names of PyRadiomics",
             _ => return None,
         })

@@ -17,6 +17,7 @@ mod bids;
 mod budget;
 mod cohort;
 mod error;
+mod features;
 mod filters;
 mod grids;
 mod intensities;

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use isoscan_imaging::{Geometry, Orientation, Volume, reorient};
 use isoscan_metrics::{self as metrics, PsnrRange};
-use isoscan_radiomics::{self as radiomics, Settings};
 use isoscan_report::SliceFigure;
 use ndarray::{Array2, Axis};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
@@ -10,23 +9,22 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
 use crate::{
     Error,
     cohort::Subject,
+    features,
+    options::list,
     record::{Compared, Failure, Measured},
     scan::{Roi, Scan},
     state::Run,
-    value::{argument, json, number},
+    value::{argument, number},
 };
 
 type Verb<T> = Result<T, Box<EvalAltResult>>;
 
-/// Registers what measures: radiomics, similarity and agreement, for values and for the records of subjects.
+/// Registers what measures: similarity and agreement, for values and for the records of subjects.
 pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
-    engine.register_fn("radiomics", |scan: Scan, roi: Roi| -> Verb<Map> { Ok(features(&scan, &roi, &Map::new())?) });
-    engine.register_fn("radiomics", |scan: Scan, roi: Roi, settings: Map| -> Verb<Map> {
-        Ok(features(&scan, &roi, &settings)?)
-    });
     engine.register_fn("similarity", |a: Scan, b: Scan| -> Verb<Map> { Ok(similarity(&a, &b, None)?) });
     engine.register_fn("similarity", |a: Scan, b: Scan, roi: Roi| -> Verb<Map> { Ok(similarity(&a, &b, Some(&roi))?) });
     engine.register_fn("ccc", |x: Array, y: Array| -> Verb<Map> { Ok(agreement(&x, &y)?) });
+    engine.register_fn("icc", |table: Array| -> Verb<Map> { Ok(correlation(&table)?) });
     engine.register_fn("bland_altman", |x: Array, y: Array| -> Verb<Map> { Ok(differences(&x, &y)?) });
     register_records(engine, run);
 }
@@ -60,21 +58,10 @@ fn register_records(engine: &mut Engine, run: &Arc<Run>) {
     );
 }
 
-/// PyRadiomics settings from a script's map; an empty map is the defaults.
-fn settings(given: &Map) -> Result<Settings, Error> {
-    let text = json("settings", &Dynamic::from_map(given.clone()))?.to_string();
-    Ok(Settings::from_json(&text)?)
-}
-
-fn features(scan: &Scan, roi: &Roi, given: &Map) -> Result<Map, Error> {
-    let table = radiomics::extract(&scan.volume, &roi.mask, &settings(given)?)?;
-    Ok(table.features.iter().map(|f| (f.name.as_str().into(), Dynamic::from_float(f.value))).collect())
-}
-
 fn measure(run: &Run, subject: &Subject, stage: &str, scan: &Scan, given: &Map) -> Result<(), Error> {
-    let settings = settings(given)?;
+    let mode = features::mode(scan, given)?;
     for (name, roi) in subject.rois(run)?.iter() {
-        let table = radiomics::extract(&scan.volume, &roi.mask, &settings)?;
+        let table = mode.extract(&scan.volume, &roi.mask)?;
         subject.record().features.push(Measured { stage: stage.to_owned(), roi: name.clone(), table });
     }
     let steps = format!("{}/{stage}", subject.id());
@@ -104,6 +91,26 @@ fn agreement(x: &Array, y: &Array) -> Result<Map, Error> {
     map.insert("estimate".into(), Dynamic::from_float(ccc.estimate));
     map.insert("ci95".into(), ccc.ci95.iter().map(|&v| Dynamic::from_float(v)).collect::<Array>().into());
     map.insert("n".into(), Dynamic::from_int(ccc.n as i64));
+    Ok(map)
+}
+
+/// Of a list of subjects, each a list of ratings: ICC(1,1), (2,1) and (3,1) with their 95 % intervals.
+fn correlation(table: &Array) -> Result<Map, Error> {
+    let ratings: Vec<Vec<f64>> =
+        table.iter().map(|row| numbers("ratings", &list("ratings", row)?)).collect::<Result<_, Error>>()?;
+    let icc = metrics::icc(&ratings)?;
+    let rows = [
+        ("one_way", icc.single_one_way, icc.single_one_way_ci95),
+        ("agreement", icc.single_agreement, icc.single_agreement_ci95),
+        ("consistency", icc.single_consistency, icc.single_consistency_ci95),
+    ];
+    let mut map = Map::new();
+    for (name, estimate, ci95) in rows {
+        map.insert(name.into(), Dynamic::from_float(estimate));
+        map.insert(format!("{name}_ci95").into(), ci95.map(Dynamic::from_float).to_vec().into());
+    }
+    map.insert("n".into(), Dynamic::from_int(icc.n as i64));
+    map.insert("k".into(), Dynamic::from_int(icc.k as i64));
     Ok(map)
 }
 

@@ -8,9 +8,9 @@ use rhai::{Dynamic, Engine, EvalAltResult, Position};
 use serde_json::json;
 
 use crate::{
-    Access, Error, Limits, Progress, ScriptError, budget::Budget, cohort, filters, grids, intensities, ledger::Ledger,
-    limits, measure, phantom, plugins::Pins, reading, regions, registration, scan, settings, standard_scale,
-    state::Run, study, translate, write,
+    Access, Error, Limits, Progress, ScriptError, budget::Budget, cohort, features, filters, grids, intensities,
+    ledger::Ledger, limits, measure, phantom, plugins::Pins, reading, regions, registration, scan, settings,
+    standard_scale, state::Run, study, translate, write,
 };
 
 /// A script to run and what it is granted.
@@ -112,6 +112,7 @@ fn engine(request: &Request, state: &Arc<Run>) -> Engine {
     registration::register(&mut engine, state);
     cohort::register(&mut engine, state);
     translate::register(&mut engine, state);
+    features::register(&mut engine, state);
     measure::register(&mut engine, state);
     write::register(&mut engine, state);
     study::register(&mut engine, state);

@@ -46,6 +46,13 @@ impl NiftiSource {
         self.0.volume
     }
 
+    /// Type of the intensities: that of the stored numbers, or a floating-point one where the header scales them.
+    pub(crate) fn intensity_type(&self) -> Option<&'static str> {
+        let stored = Stored::of(self.header(), self.paths().first()?).ok()?;
+        let scaled = self.header().scale().is_some() && stored != Stored::F64;
+        Some(if scaled { Stored::F32.name() } else { stored.name() })
+    }
+
     /// The stored bytes of volume `index` of the file, when it is there and still holds exactly `voxels`.
     pub(crate) fn stored_if_same(&self, index: usize, voxels: &[f32]) -> Option<Vec<u8>> {
         let path = image_path(&self.0.paths);
