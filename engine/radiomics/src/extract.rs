@@ -138,6 +138,21 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_are_filtered_as_the_integers_they_were_stored_as() {
+        let (volume, mask) = region();
+        let whole = volume.with_voxels(volume.voxels().mapv(f32::floor)).unwrap();
+        let of = |stored: &str| {
+            let json = format!(
+                r#"{{"setting": {{"storedType": "{stored}"}}, "imageType": {{"Wavelet": {{}}, "LBP3D": {{}}}}}}"#
+            );
+            extract(&whole, &mask, &Settings::from_json(&json).unwrap()).unwrap().features
+        };
+        let values = |stored| of(stored).iter().map(|feature| feature.value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(values("detect"), values("int16"));
+        assert_ne!(values("detect"), values("float32"));
+    }
+
+    #[test]
     fn only_what_is_named_is_computed() {
         let (volume, mask) = region();
         let json = r#"{"featureClass": {"firstorder": ["Variance", "StandardDeviation", "Mean"]}}"#;

@@ -7,7 +7,7 @@ use crate::diagnostics::Intensities;
 use crate::image::Image;
 use crate::interpolate::{GridMap, is_inside};
 use crate::roi::Roi;
-use crate::settings::{Settings, StoredType};
+use crate::settings::{ImageType, Settings, StoredType};
 use crate::{Error, Stage};
 
 /// The image as filters see it and the region on its grid.
@@ -190,7 +190,9 @@ fn stored_number(volume: &Volume, settings: &Settings) -> Number {
         StoredType::Float32 => Number::Single,
         StoredType::Float64 => Number::Double,
         StoredType::Detect => {
-            let matters = settings.resampled_pixel_spacing.is_some()
+            let is_filtered = settings.image_types.iter().any(|(kind, _)| *kind != ImageType::Original);
+            let matters = is_filtered
+                || settings.resampled_pixel_spacing.is_some()
                 || settings.bin_count.is_some()
                 || settings.resegment_range.is_some();
             if matters && volume.as_slice().iter().all(|v| v.fract() == 0.0) {
