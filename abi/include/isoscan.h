@@ -120,17 +120,22 @@ typedef struct IsoLossSink {
 // Training through the same door: the host reads and prepares patches, the plugin learns and hands back weights.
 typedef struct IsoTrain {
     // [call thread] Starts or resumes. config is JSON {"params": {..}, "seed": n, "threads": n, "steps": total,
-    // "resume": path of a checkpoint folder or null}. first_step receives the step to go on with (0 when fresh).
+    // "resume": path of a checkpoint folder or null}, and what the patches are, each left out where it says nothing:
+    // "paired": true, "domains": [names], "target_domain": name, "patch": [x, y, z], "inputs": channels of the source,
+    // "refine": [x, y, z], "spacing_mm": [x, y, z]; see TrainContext of the descriptor document. first_step receives
+    // the step to go on with (0 when fresh).
     IsoStatus (*begin)(const struct IsoHost *host, struct IsoStr config, uint64_t *first_step, void **session);
     // [call thread] One optimisation step on a batch of source and target patches [batch, channel, z, y, x], in the
-    // units the descriptor declares. Reports to losses once.
+    // units the descriptor declares: the source with one channel per declared input, the target with one. With K domains
+    // item i of both is of domain i / (batch / K). Reports to losses once.
     IsoStatus (*step)(void *session,
                       const struct IsoHost *host,
                       uint64_t step,
                       const struct IsoTensor *source,
                       const struct IsoTensor *target,
                       const struct IsoLossSink *losses);
-    // [call thread] Translates a preview batch with the present weights (averaged ones where the plugin keeps them).
+    // [call thread] Translates a batch laid out like source with the present weights (averaged ones where the plugin keeps
+    // them), into an output of one channel and refine times the voxels; with domains, to the target domain.
     IsoStatus (*translate)(void *session,
                            const struct IsoHost *host,
                            const struct IsoTensor *source,

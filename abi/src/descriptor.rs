@@ -46,11 +46,59 @@ pub struct Input {
     pub range: Option<[f64; 2]>,
     /// True when a call may leave it out (the tensor is then missing from the end of the list).
     pub optional: bool,
+    /// True for a further image that lies on the grid of the first and is cut with it, patch by patch, such as another
+    /// contrast of the same session; false for one that comes whole with every call.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub aligned: bool,
+    /// What the host does to the intensities of the whole image before the plugin gets it; `None` for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalize: Option<Normalize>,
     /// One line of text.
     pub text: String,
 }
 
-/// The output tensor: same grid as the first input.
+/// A linear change of intensities that takes statistics of the whole image, which no patch could give.
+///
+/// An output that keeps modality and unit of the image goes back through the change of the first input; any other output
+/// stays as the plugin makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Normalize {
+    /// `(x - mean) / sd` of the region, sd over n.
+    ZScore {
+        /// The voxels that count.
+        #[serde(default)]
+        region: Region,
+    },
+    /// `(x - p_low) / (p_high - p_low)`, percentiles of the region; what lies beyond is not clipped.
+    Percentile {
+        /// Percentile that becomes 0, in 0..100.
+        low: f64,
+        /// Percentile that becomes 1, in 0..100, above `low`.
+        high: f64,
+        /// The voxels that count.
+        #[serde(default)]
+        region: Region,
+    },
+    /// Mean and sd of the voxels around the last peak of the histogram of the voxels above 0: white matter of a T1
+    /// (Shinohara et al., NeuroImage: Clinical 6, 2014).
+    WhiteStripe {},
+}
+
+/// Voxels that statistics are taken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Region {
+    /// The patient: the largest piece above the level of air, filled.
+    #[default]
+    Body,
+    /// Voxels other than 0.
+    Nonzero,
+    /// All.
+    All,
+}
+
+/// The output tensor: the grid of the first input, or a refined one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
@@ -58,8 +106,135 @@ pub struct Output {
     pub modality: Option<Modality>,
     /// Unit of the output; `None` keeps the input's.
     pub unit: Option<Unit>,
+    /// Output voxels per input voxel.
+    #[serde(default, skip_serializing_if = "Refine::is_none")]
+    pub refine: Refine,
     /// One line of text.
     pub text: String,
+}
+
+/// How many output voxels lie along x, y and z in the place of one voxel of the first input.
+///
+/// The fine voxels fill the coarse one: with factor `f` the spacing is `s / f`, and the first fine voxel's centre lies
+/// `(1 / f - 1) / 2` coarse voxels from the first coarse one's. In the descriptor it is a list, `[2, 2, 1]`, or
+/// `{"param": "scale", "factors": {"2": [2, 2, 1], "4": [4, 4, 1]}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Refine {
+    /// Always the same factors x, y, z.
+    Fixed([usize; 3]),
+    /// Factors by the value of a `choice` parameter.
+    Chosen {
+        /// Id of the parameter.
+        param: String,
+        /// Factors x, y, z of each of its choices.
+        factors: BTreeMap<String, [usize; 3]>,
+    },
+}
+
+impl Default for Refine {
+    fn default() -> Self {
+        Self::Fixed([1; 3])
+    }
+}
+
+impl Refine {
+    /// Factors by the choices of the parameter `param`.
+    pub fn chosen(param: &str, factors: &[(&str, [usize; 3])]) -> Self {
+        let factors = factors.iter().map(|&(choice, factors)| (choice.to_owned(), factors)).collect();
+        Self::Chosen { param: param.to_owned(), factors }
+    }
+
+    /// True when the output lies on the grid of the first input whatever the parameters.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The factors x, y, z under checked parameters; 1 along each axis where the parameter has another value than those
+    /// that are listed.
+    pub fn factors(&self, params: &BTreeMap<String, ParamValue>) -> [usize; 3] {
+        match self {
+            Self::Fixed(factors) => *factors,
+            Self::Chosen { param, factors } => match params.get(param) {
+                Some(ParamValue::Choice(choice)) => factors.get(choice).copied().unwrap_or([1; 3]),
+                _ => [1; 3],
+            },
+        }
+    }
+
+    /// The shape `[batch, 1, z, y, x]` of the output for an image of shape `image`.
+    pub fn output_shape(factors: [usize; 3], [batch, _, z, y, x]: [usize; 5]) -> [usize; 5] {
+        [batch, 1, z.saturating_mul(factors[2]), y.saturating_mul(factors[1]), x.saturating_mul(factors[0])]
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// What the patches of a training are: part of the `begin` config of `isoscan.train/1`.
+///
+/// The source tensor is `[batch, channel, z, y, x]` with one channel per declared input, in their order; the target
+/// tensor has one channel and `refine` times the voxels. For K `domains` the batch is a multiple of K and holds equal
+/// shares in their order: item `i` is of domain `i / (batch / K)`. The target tensor then is a second, independent draw
+/// of the same layout, or the paired truth when `paired`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainContext {
+    /// True when every target patch is the truth of the source patch of the same index.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paired: bool,
+    /// Names of the domains; empty for training between two sides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
+    /// The domain that translations go to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_domain: Option<String>,
+    /// Voxels of a source patch along x, y, z; zeros when the host does not tell.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub patch: [usize; 3],
+    /// Channels of the source tensor.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub inputs: usize,
+    /// Output voxels per source voxel along x, y, z.
+    #[serde(default = "ones", skip_serializing_if = "are_ones")]
+    pub refine: [usize; 3],
+    /// Mean voxel spacing of the source patches along x, y, z in mm; zeros when the host does not tell.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub spacing_mm: [f64; 3],
+}
+
+impl Default for TrainContext {
+    fn default() -> Self {
+        Self {
+            paired: false,
+            domains: Vec::new(),
+            target_domain: None,
+            patch: [0; 3],
+            inputs: 1,
+            refine: [1; 3],
+            spacing_mm: [0.0; 3],
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(value: &usize) -> bool {
+    *value == 1
+}
+
+fn ones() -> [usize; 3] {
+    [1; 3]
+}
+
+fn are_ones(value: &[usize; 3]) -> bool {
+    *value == [1; 3]
 }
 
 /// How a volume is cut into calls.
@@ -200,8 +375,17 @@ impl Input {
             spacing_mm: None,
             range: None,
             optional: false,
+            aligned: false,
+            normalize: None,
             text: text.into(),
         }
+    }
+}
+
+impl Output {
+    /// An image that keeps the modality, unit and grid of the first input.
+    pub fn like_input(text: &str) -> Self {
+        Self { modality: None, unit: None, refine: Refine::default(), text: text.into() }
     }
 }
 
@@ -344,6 +528,36 @@ mod tests {
         }
         let refused = check_params("net", &[], &serde_json::from_str(r#"{"a": 1}"#).unwrap()).unwrap_err();
         assert_eq!(refused, "plugin net has no parameter 'a': it has none");
+    }
+
+    #[test]
+    fn fields_of_a_newer_contract_are_left_out_where_they_say_nothing() {
+        let output = Output::like_input("the image");
+        let text = serde_json::to_string(&output).unwrap();
+        assert_eq!(text, r#"{"modality":null,"unit":null,"text":"the image"}"#);
+        assert_eq!(serde_json::from_str::<Output>(&text).unwrap(), output);
+        assert!(!serde_json::to_string(&Input::any("image", "")).unwrap().contains("aligned"));
+        assert_eq!(serde_json::to_string(&TrainContext::default()).unwrap(), "{}");
+        assert_eq!(serde_json::from_str::<TrainContext>("{}").unwrap(), TrainContext::default());
+    }
+
+    #[test]
+    fn refinement_is_a_list_or_follows_a_choice() {
+        let rows = [
+            ("[2,2,1]", Refine::Fixed([2, 2, 1])),
+            (
+                r#"{"param":"scale","factors":{"2":[2,2,1],"4":[4,4,1]}}"#,
+                Refine::chosen("scale", &[("2", [2, 2, 1]), ("4", [4, 4, 1])]),
+            ),
+        ];
+        for (text, refine) in rows {
+            assert_eq!(serde_json::to_string(&refine).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Refine>(text).unwrap(), refine);
+        }
+        let chosen = Refine::chosen("scale", &[("2", [2, 2, 1]), ("4", [4, 4, 1])]);
+        assert_eq!(chosen.factors(&[("scale".to_owned(), "4".into())].into()), [4, 4, 1]);
+        assert_eq!(chosen.factors(&BTreeMap::new()), [1; 3]);
+        assert_eq!(Refine::output_shape([4, 3, 2], [5, 2, 7, 8, 9]), [5, 1, 14, 24, 36]);
     }
 
     #[test]

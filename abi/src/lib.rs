@@ -38,7 +38,8 @@ mod train;
 pub use batch::{EXTENSION_BATCH, IsoBatch};
 #[cfg(feature = "descriptor")]
 pub use descriptor::{
-    Axes, Context, Descriptor, Input, Modality, Output, Param, ParamKind, ParamValue, Patching, Unit, check_params,
+    Axes, Context, Descriptor, Input, Modality, Normalize, Output, Param, ParamKind, ParamValue, Patching, Refine,
+    Region, TrainContext, Unit, check_params,
 };
 pub use layout::abi_hash;
 #[cfg(feature = "layout")]

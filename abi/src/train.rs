@@ -22,7 +22,10 @@ pub struct IsoLossSink {
 #[cfg_attr(feature = "layout", derive(abi_stable::StableAbi))]
 pub struct IsoTrain {
     /// [call thread] Starts or resumes. `config` is JSON `{"params": {..}, "seed": n, "threads": n, "steps": total,
-    /// "resume": path of a checkpoint folder or null}`. `first_step` receives the step to go on with (0 when fresh).
+    /// "resume": path of a checkpoint folder or null}`, and what the patches are, each left out where it says nothing:
+    /// `"paired": true, "domains": [names], "target_domain": name, "patch": [x, y, z], "inputs": channels of the source,
+    /// "refine": [x, y, z], "spacing_mm": [x, y, z]`; see `TrainContext` of the descriptor document. `first_step` receives
+    /// the step to go on with (0 when fresh).
     pub begin: extern "C" fn(
         host: *const IsoHost,
         config: IsoStr,
@@ -30,7 +33,8 @@ pub struct IsoTrain {
         session: *mut *mut c_void,
     ) -> IsoStatus,
     /// [call thread] One optimisation step on a batch of source and target patches `[batch, channel, z, y, x]`, in the
-    /// units the descriptor declares. Reports to `losses` once.
+    /// units the descriptor declares: the source with one channel per declared input, the target with one. With K domains
+    /// item `i` of both is of domain `i / (batch / K)`. Reports to `losses` once.
     pub step: extern "C" fn(
         session: *mut c_void,
         host: *const IsoHost,
@@ -39,7 +43,8 @@ pub struct IsoTrain {
         target: *const IsoTensor,
         losses: *const IsoLossSink,
     ) -> IsoStatus,
-    /// [call thread] Translates a preview batch with the present weights (averaged ones where the plugin keeps them).
+    /// [call thread] Translates a batch laid out like `source` with the present weights (averaged ones where the plugin keeps
+    /// them), into an output of one channel and `refine` times the voxels; with domains, to the target domain.
     pub translate: extern "C" fn(
         session: *mut c_void,
         host: *const IsoHost,

@@ -1,11 +1,12 @@
-use isoscan_abi::{Context, Descriptor, IsoCall, IsoHost, IsoStr, IsoTensor};
+use isoscan_abi::{Context, Descriptor, IsoCall, IsoHost, IsoStr, IsoTensor, Refine};
 
 use crate::tensor::overlap;
 use crate::{Params, PluginError, TensorView, TensorViewMut};
 
 /// One call of [`crate::Translator::run`]: tensors in, tensor out, parameters, and the host.
 ///
-/// The first input is always there, and the output lies on its grid: same batch, z, y and x.
+/// The first input is always there, and the output lies on its grid: same batch, z, y and x, times what
+/// [`Refine`](crate::Refine) says. Inputs that are declared `aligned` have the grid of the first.
 #[derive(Debug)]
 pub struct Call<'a> {
     /// Parameter values, checked.
@@ -76,10 +77,22 @@ impl<'a> Call<'a> {
         // SAFETY: as above.
         let output = unsafe { TensorViewMut::open(raw_output, "output") }?;
         let image = *inputs.first().ok_or_else(|| PluginError::failed("the descriptor declares no input"))?;
-        if grid(image.shape) != grid(output.shape) {
-            let (expected, found) = (image.shape, output.shape);
+        let aligned = descriptor
+            .inputs
+            .iter()
+            .zip(&inputs)
+            .find(|(declared, input)| declared.aligned && grid(input.shape) != grid(image.shape));
+        if let Some((declared, input)) = aligned {
+            let (name, expected, found) = (&declared.name, image.shape, input.shape);
             return Err(PluginError::invalid(format_args!(
-                "the output must lie on the grid of the first input {expected:?}, found {found:?}"
+                "input '{name}' must lie on the grid of the first input {expected:?}, found {found:?}"
+            )));
+        }
+        let expected = Refine::output_shape(descriptor.output.refine.factors(params.values()), image.shape);
+        if grid(expected) != grid(output.shape) {
+            let (place, found) = (if descriptor.output.refine.is_none() { "" } else { "refined " }, output.shape);
+            return Err(PluginError::invalid(format_args!(
+                "the output must lie on the {place}grid of the first input {expected:?}, found {found:?}"
             )));
         }
         Ok(Self { params, context, host, names, image, inputs, output })

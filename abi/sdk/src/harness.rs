@@ -11,7 +11,8 @@ use std::ptr::{from_ref, null_mut};
 use std::sync::{Mutex, MutexGuard};
 
 use isoscan_abi::{
-    Context, IsoCall, IsoEntry, IsoHost, IsoLossSink, IsoStatus, IsoStr, IsoTensor, IsoTrain, ParamValue, STATUS_OK,
+    Context, IsoCall, IsoEntry, IsoHost, IsoLossSink, IsoStatus, IsoStr, IsoTensor, IsoTrain, ParamValue, Refine,
+    STATUS_OK, TrainContext,
 };
 
 use crate::{Trainer, Translator, door};
@@ -115,8 +116,8 @@ impl<T: Translator> Plugin<T> {
         Ok(Self { context, entry, instance, desk, translator: PhantomData })
     }
 
-    /// Translates; the output has the shape of the first input. Undeclared parameters are refused, missing ones take
-    /// their default.
+    /// Translates; the output has the shape of the first input, times what the descriptor refines by under these
+    /// parameters. Undeclared parameters are refused, missing ones take their default.
     ///
     /// # Errors
     /// [`Failure`] as the door or the plugin gave it.
@@ -124,7 +125,7 @@ impl<T: Translator> Plugin<T> {
     /// # Panics
     /// When `inputs` is empty.
     pub fn run(&mut self, inputs: &[&Array], params: &[(&str, ParamValue)]) -> Result<Array, Failure> {
-        let mut output = Array::zeros(inputs[0].shape);
+        let mut output = Array::zeros(refined_shape::<T>(inputs[0].shape, params));
         self.run_into(inputs, params, &mut output)?;
         Ok(output)
     }
@@ -182,27 +183,46 @@ pub struct Training<T, R> {
     pub first_step: u64,
     table: IsoTrain,
     session: *mut c_void,
+    refine: [usize; 3],
     desk: Box<Desk>,
     plugin: PhantomData<(T, R)>,
 }
 
 impl<T: Translator, R: Trainer> Training<T, R> {
-    /// Begins a session with one thread; `resume` is the `checkpoint/` folder of an earlier one.
+    /// Begins a session with one thread between two sides of unpaired patches with one channel; `resume` is the
+    /// `checkpoint/` folder of an earlier one.
     ///
     /// # Errors
     /// [`Failure`] as the door or the trainer gave it.
     pub fn begin(params: &[(&str, ParamValue)], seed: u64, steps: u64, resume: Option<&Path>) -> Result<Self, Failure> {
+        Self::begin_with(params, seed, steps, resume, &TrainContext::default())
+    }
+
+    /// As [`begin`](Self::begin), for patches such as `context` says.
+    ///
+    /// # Errors
+    /// [`Failure`] as the door or the trainer gave it.
+    pub fn begin_with(
+        params: &[(&str, ParamValue)],
+        seed: u64,
+        steps: u64,
+        resume: Option<&Path>,
+        context: &TrainContext,
+    ) -> Result<Self, Failure> {
         let table = door::table::<T, R>();
         let desk = Box::new(Desk::default());
         let params: BTreeMap<_, _> = params.iter().cloned().collect();
-        let config = serde_json::json!(
+        let mut config = serde_json::json!(
             {"params": params, "seed": seed, "threads": 1, "steps": steps, "resume": resume}
-        )
-        .to_string();
+        );
+        if let (Some(config), serde_json::Value::Object(told)) = (config.as_object_mut(), serde_json::json!(context)) {
+            config.extend(told);
+        }
+        let config = config.to_string();
         let (mut first_step, mut session) = (0, null_mut());
         let status = (table.begin)(&desk.host(), IsoStr::new(&config), &mut first_step, &mut session);
         desk.outcome(status)?;
-        Ok(Self { first_step, table, session, desk, plugin: PhantomData })
+        Ok(Self { first_step, table, session, refine: context.refine, desk, plugin: PhantomData })
     }
 
     /// One step; gives the losses.
@@ -217,12 +237,12 @@ impl<T: Translator, R: Trainer> Training<T, R> {
         Ok(serde_json::from_str(&self.desk.notes().losses).unwrap_or_default())
     }
 
-    /// Translates a preview batch; the output has the shape of `source`.
+    /// Translates a preview batch; the output has one channel and the voxels of `source`, times what the context refines by.
     ///
     /// # Errors
     /// [`Failure`] as the door or the trainer gave it.
     pub fn translate(&mut self, source: &Array) -> Result<Array, Failure> {
-        let mut output = Array::zeros(source.shape);
+        let mut output = Array::zeros(Refine::output_shape(self.refine, source.shape));
         let (from, to) = (source.input(), output.output());
         self.desk.outcome((self.table.translate)(self.session, &self.desk.host(), &from, &to))?;
         Ok(output)
@@ -243,6 +263,16 @@ impl<T, R> Drop for Training<T, R> {
     fn drop(&mut self) {
         (self.table.end)(self.session);
     }
+}
+
+/// The output's shape; parameters that will be refused count as their defaults.
+fn refined_shape<T: Translator>(image: [usize; 5], params: &[(&str, ParamValue)]) -> [usize; 5] {
+    let descriptor = T::descriptor();
+    let given = params.iter().map(|(id, value)| ((*id).to_owned(), serde_json::json!(value))).collect();
+    let checked = descriptor.check_params(&given).or_else(|_| descriptor.check_params(&BTreeMap::new()));
+    let [batch, _, z, y, x] =
+        Refine::output_shape(descriptor.output.refine.factors(&checked.unwrap_or_default()), image);
+    [batch, image[1], z, y, x]
 }
 
 /// The host's side: notes what the plugin tells it.

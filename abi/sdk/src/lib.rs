@@ -19,7 +19,8 @@ mod translator;
 pub use call::{Call, Cancelled, Host, InputKey, Level};
 pub use error::PluginError;
 pub use isoscan_abi::{
-    Axes, Context, Descriptor, Input, Modality, Output, Param, ParamKind, ParamValue, Patching, Unit,
+    Axes, Context, Descriptor, Input, Modality, Normalize, Output, Param, ParamKind, ParamValue, Patching, Refine,
+    Region, TrainContext, Unit,
 };
 pub use mapped::Mapped;
 pub use params::Params;

@@ -60,6 +60,11 @@ impl Params {
         self.values.iter().map(|(id, value)| (id.as_str(), value))
     }
 
+    /// The values by id, as the descriptor's own functions take them.
+    pub(crate) fn values(&self) -> &BTreeMap<String, ParamValue> {
+        &self.values
+    }
+
     /// Reads the JSON object `text`, checks it against what the plugin `id` declares and fills in defaults.
     pub(crate) fn parse(text: &str, id: &str, declared: &[Param]) -> Result<Self, PluginError> {
         let text = if text.is_empty() { "{}" } else { text };

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use isoscan_abi::{Descriptor, Param};
+use isoscan_abi::{Descriptor, Param, TrainContext};
 use serde::Deserialize;
 
 use crate::{Call, Params, PluginError, TensorView, TensorViewMut};
@@ -45,7 +45,7 @@ pub trait Trainer: Send + Sized + 'static {
     fn begin(config: &TrainConfig) -> Result<(Self, u64), PluginError>;
 
     /// One optimisation step on a batch of source and target patches `[batch, channel, z, y, x]`, in the unit that the
-    /// descriptor declares; gives the named losses, all finite.
+    /// descriptor declares and laid out as [`TrainContext`] says; gives the named losses, all finite.
     ///
     /// # Errors
     /// [`PluginError::Failed`] when the step could not be done.
@@ -56,7 +56,9 @@ pub trait Trainer: Send + Sized + 'static {
         target: TensorView<'_>,
     ) -> Result<BTreeMap<String, f64>, PluginError>;
 
-    /// Translates a preview batch with the present weights (averaged ones where the plugin keeps them).
+    /// Translates a batch laid out like the source with the present weights (averaged ones where the plugin keeps them)
+    /// into an output of one channel and [`TrainContext::refine`] times the voxels; with domains, to
+    /// [`TrainContext::target_domain`]. Validation and previews use it; it must not change what the next step does.
     ///
     /// # Errors
     /// [`PluginError::Failed`] when the batch could not be translated.
@@ -95,6 +97,8 @@ pub struct TrainConfig {
     pub steps: u64,
     /// The `checkpoint/` folder that an earlier [`Trainer::save`] wrote.
     pub resume: Option<PathBuf>,
+    /// What the patches are.
+    pub context: TrainContext,
 }
 
 fn one_thread() -> usize {

@@ -37,7 +37,7 @@ impl Translator for Actor {
                 Input::any("image", "the image"),
                 Input { optional: true, ..Input::any("reference", "another image") },
             ],
-            output: Output { modality: None, unit: None, text: "by the act".into() },
+            output: Output::like_input("by the act"),
             patching: Patching::whole(Axes::Volume),
             params: vec![Param::choice("act", &acts, "what to do")],
             deterministic: true,

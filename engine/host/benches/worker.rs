@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use isoscan_abi::{Context, ParamValue};
+use isoscan_abi::{Context, ParamValue, TrainContext};
 use isoscan_host::{
     Fault, Isolation, Level, Options, Plugin, Policy, Reply, Request, TensorBuf, TrainConfig, open_bundle,
 };
@@ -217,7 +217,15 @@ fn options() -> Options {
 
 fn training() -> TrainConfig {
     let folder = std::env::temp_dir();
-    TrainConfig { params: BTreeMap::new(), seed: 0, threads: 1, steps: 1, resume: None, folder }
+    TrainConfig {
+        params: BTreeMap::new(),
+        seed: 0,
+        threads: 1,
+        steps: 1,
+        resume: None,
+        folder,
+        context: TrainContext::default(),
+    }
 }
 
 /// The plugin of the tests with this name.

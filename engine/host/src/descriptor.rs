@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use isoscan_abi::{Descriptor, Input, Param, ParamKind};
+use isoscan_abi::{Descriptor, Input, Normalize, Param, ParamKind, Refine};
 use serde_json::Value;
 
 use crate::error::line;
+
+/// Most output voxels in the place of one along an axis.
+const MAX_REFINE: usize = 16;
 
 /// Parses and checks a descriptor document.
 ///
@@ -30,6 +33,7 @@ pub(crate) fn check(descriptor: &Descriptor) -> Result<(), String> {
     require(inputs.is_sorted_by_key(|input| input.optional) && !inputs[0].optional, || {
         "expected the first input to be required and optional ones to come last".to_owned()
     })?;
+    require(!inputs[0].aligned, || "expected only further inputs to be aligned, found the first".to_owned())?;
     inputs.iter().try_for_each(check_input)?;
     require(patching.multiple.iter().all(|&n| n > 0), || {
         format!("expected patch multiples above 0, found {:?}", patching.multiple)
@@ -38,7 +42,8 @@ pub(crate) fn check(descriptor: &Descriptor) -> Result<(), String> {
     require(all_differ(params.iter().map(|param| param.id.as_str())), || {
         "expected parameters of different ids".to_owned()
     })?;
-    params.iter().try_for_each(check_param)
+    params.iter().try_for_each(check_param)?;
+    check_refine(&descriptor.output.refine, params)
 }
 
 /// What the manifest says must be what the library describes.
@@ -81,7 +86,31 @@ fn check_input(input: &Input) -> Result<(), String> {
     let spacing_is_legal = input.spacing_mm.iter().flatten().all(|[low, high]| *low > 0.0 && low <= high);
     require(spacing_is_legal, || format!("input '{name}': expected spacings above 0, smallest first"))?;
     let range_is_legal = input.range.iter().all(|[low, high]| low < high);
-    require(range_is_legal, || format!("input '{name}': expected a range, smallest first, found {:?}", input.range))
+    require(range_is_legal, || format!("input '{name}': expected a range, smallest first, found {:?}", input.range))?;
+    let Some(Normalize::Percentile { low, high, .. }) = input.normalize else { return Ok(()) };
+    require(0.0 <= low && low < high && high <= 100.0, || {
+        format!("input '{name}': expected percentiles in 0..100, smallest first, found {low} and {high}")
+    })
+}
+
+fn check_refine(refine: &Refine, params: &[Param]) -> Result<(), String> {
+    let listed: Vec<[usize; 3]> = match refine {
+        Refine::Fixed(factors) => vec![*factors],
+        Refine::Chosen { param, factors } => {
+            let kind = params.iter().find(|declared| declared.id == *param).map(|declared| &declared.kind);
+            let Some(ParamKind::Choice { choices, .. }) = kind else {
+                return Err(format!("output refine: expected a parameter with choices, found '{param}'"));
+            };
+            let all = factors.len() == choices.len() && choices.iter().all(|choice| factors.contains_key(choice));
+            require(all, || format!("output refine: expected factors for each of {}", choices.join(", ")))?;
+            factors.values().copied().collect()
+        }
+    };
+    let is_legal = |factors: &[usize; 3]| factors.iter().all(|factor| (1..=MAX_REFINE).contains(factor));
+    match listed.iter().find(|factors| !is_legal(factors)) {
+        None => Ok(()),
+        Some(found) => Err(format!("output refine: expected factors from 1 to {MAX_REFINE}, found {found:?}")),
+    }
 }
 
 fn check_param(param: &Param) -> Result<(), String> {
@@ -122,15 +151,7 @@ mod tests {
     use super::*;
 
     fn legal() -> Descriptor {
-        let input = Input {
-            name: "image".into(),
-            modalities: vec![],
-            units: vec![],
-            spacing_mm: None,
-            range: None,
-            optional: false,
-            text: String::new(),
-        };
+        let input = Input::any("image", "");
         Descriptor {
             id: "gain".into(),
             version: "1.0.0".into(),
@@ -138,7 +159,7 @@ mod tests {
             summary: String::new(),
             family: "example".into(),
             inputs: vec![input],
-            output: Output { modality: None, unit: None, text: String::new() },
+            output: Output::like_input(""),
             patching: Patching { axes: Axes::Slices, size: [0; 3], multiple: [1; 3], halo: [0; 3], max_batch: 1 },
             params: vec![Param::float("gain", [0.0, 2.0], 1.0, "", "")],
             deterministic: true,
@@ -160,7 +181,7 @@ mod tests {
     #[test]
     fn a_descriptor_that_makes_no_sense_is_refused_by_field() {
         type Row = (fn(&mut Descriptor), &'static str);
-        let rows: [Row; 10] = [
+        let rows: [Row; 14] = [
             (|d| d.id = "Gain Max".into(), "id"),
             (|d| d.version = "1.0".into(), "version"),
             (|d| d.inputs.clear(), "at least one input"),
@@ -171,6 +192,16 @@ mod tests {
             (|d| d.patching.multiple = [1, 0, 1], "multiples"),
             (|d| d.patching.max_batch = 0, "max_batch"),
             (|d| d.params = vec![Param::int("n", [0, 3], 4, "", "")], "default"),
+            (|d| d.inputs[0].aligned = true, "aligned"),
+            (|d| d.output.refine = Refine::Fixed([2, 0, 1]), "factors from 1 to 16"),
+            (|d| d.output.refine = Refine::chosen("gain", &[]), "a parameter with choices"),
+            (
+                |d| {
+                    d.params = vec![Param::choice("scale", &["2", "3"], "")];
+                    d.output.refine = Refine::chosen("scale", &[("2", [2, 2, 1])]);
+                },
+                "each of 2, 3",
+            ),
         ];
         for (edit, field) in rows {
             assert!(refusal(edit).contains(field), "{}", refusal(edit));

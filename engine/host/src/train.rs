@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use isoscan_abi::ParamValue;
+use isoscan_abi::{ParamValue, Refine, TrainContext};
 
 use crate::{
     Fault, Origin, TensorBuf,
@@ -30,6 +30,8 @@ pub struct TrainConfig {
     pub resume: Option<PathBuf>,
     /// The existing folder in which [`TrainSession::save`] may write; the plugin can write nowhere else.
     pub folder: PathBuf,
+    /// What the patches are.
+    pub context: TrainContext,
 }
 
 /// A plugin that learns, in a worker of its own.
@@ -37,6 +39,7 @@ pub struct TrainSession {
     /// `None` once a fault has cost the worker.
     hand: Option<Hand>,
     first_step: u64,
+    refine: [usize; 3],
     limit: Duration,
     buffers: Arc<BufferPool>,
     origin: Origin,
@@ -50,14 +53,17 @@ impl TrainSession {
         buffers: Arc<BufferPool>,
         origin: Origin,
     ) -> Result<Self, Fault> {
-        let TrainConfig { params, seed, threads, steps, resume, folder: _ } = config;
-        let config = serde_json::json!({
+        let TrainConfig { params, seed, threads, steps, resume, folder: _, context } = config;
+        let mut config = serde_json::json!({
             "params": params, "seed": seed, "threads": threads, "steps": steps, "resume": resume,
         });
+        if let (Some(config), serde_json::Value::Object(told)) = (config.as_object_mut(), serde_json::json!(context)) {
+            config.extend(told);
+        }
         let watch = Watch::of(limit);
         let done = hand.execute(&Order::Begin { config: &config.to_string() }, &watch, &origin)?;
         hand::started(&done.answer, &origin)?;
-        Ok(Self { hand: Some(hand), first_step: done.answer.value, limit, buffers, origin })
+        Ok(Self { hand: Some(hand), first_step: done.answer.value, refine: context.refine, limit, buffers, origin })
     }
 
     /// The step to go on with: 0 for a fresh session.
@@ -91,12 +97,14 @@ impl TrainSession {
         Ok(losses.into_iter().map(|(name, loss)| (name, loss.unwrap_or(f64::NAN))).collect())
     }
 
-    /// Translates a preview batch with the present weights; the output has the source's shape.
+    /// Translates a batch with the present weights; the output has one channel and the source's voxels, times
+    /// [`TrainContext::refine`].
     ///
     /// # Errors
     /// As for [`TrainSession::step`].
     pub fn translate(&mut self, source: &TensorBuf) -> Result<TensorBuf, Fault> {
-        let mut output = TensorBuf::take(&self.buffers, source.shape(), Use::Output, &self.origin)?;
+        let shape = Refine::output_shape(self.refine, source.shape());
+        let mut output = TensorBuf::take(&self.buffers, shape, Use::Output, &self.origin)?;
         output.clear();
         match self.execute(&Order::Preview { source, output: &output }) {
             Ok(_) => Ok(output),

@@ -45,6 +45,18 @@ pub enum Error {
         /// Given inputs.
         found: String,
     },
+    /// A further image that must lie on the grid of the first does not.
+    #[error("plugin {plugin} takes '{input}' on the grid of the first image, {expected}, found {found}")]
+    Grid {
+        /// Plugin id.
+        plugin: String,
+        /// Input name.
+        input: String,
+        /// Grid of the first image.
+        expected: String,
+        /// Grid of the further one.
+        found: String,
+    },
     /// The descriptor asks for patches that no volume can be cut into.
     #[error("plugin {plugin} declares {reason}")]
     Descriptor {

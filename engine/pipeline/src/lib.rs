@@ -2,7 +2,8 @@
 //!
 //! [`plan`] refuses a wrong modality, unit or parameter before a voxel is touched and estimates memory. [`translate`]
 //! brings the image into the plugin's frame, cuts it into patches, calls the plugin and puts the result back on the
-//! input's grid, bit for bit. [`PatchSampler`] draws training patches from prepared volumes. Nothing here reads or
+//! input's grid, bit for bit. [`Subject`] draws training patches from prepared volumes, and
+//! [`score_against_truth`] and [`score_without_truth`] judge what a training makes of held-out ones. Nothing here reads or
 //! writes a file.
 //!
 //! ```
@@ -12,8 +13,9 @@
 //! #     id: "denoise".into(), version: "1.0.0".into(), name: "Denoise".into(), summary: "Removes noise.".into(),
 //! #     family: "classical".into(),
 //! #     inputs: vec![Input { name: "image".into(), modalities: vec![Modality::Ct], units: vec![], spacing_mm: None,
-//! #         range: None, optional: false, text: "the image".into() }],
-//! #     output: Output { modality: None, unit: None, text: "the image".into() },
+//! #         range: None, optional: false, aligned: false, normalize: None,
+//! #         text: "the image".into() }],
+//! #     output: Output::like_input("the image"),
 //! #     patching: Patching { axes: Axes::Slices, size: [0; 3], multiple: [4, 4, 1], halo: [0; 3], max_batch: 1 },
 //! #     params: vec![], deterministic: true, synthetic: true };
 //! use isoscan_imaging::{Geometry, Modality as Kind, Unit as Scale};
@@ -24,14 +26,17 @@
 //! ```
 
 mod error;
+mod normalize;
 mod plan;
 mod sample;
+mod score;
 mod slabs;
 mod translate;
 
 pub use error::Error;
 pub use isoscan_imaging::Restoration;
 pub use plan::{Image, Plan, memory_bytes, plan};
-pub use sample::PatchSampler;
+pub use sample::{Augmentation, Subject, subject_of};
+pub use score::{Patches, Score, score_against_truth, score_without_truth};
 pub use slabs::{MakeStorage, StoredTranslation, slab_memory_bytes, translate_slices};
-pub use translate::{Job, Translation, translate};
+pub use translate::{Job, Side, Translation, prepare_side, translate};

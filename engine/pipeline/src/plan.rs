@@ -35,6 +35,8 @@ pub struct Plan {
     /// Spacing along the patient's left-right, front-back and foot-head axes in mm that the image is brought to, when
     /// its own lies outside what the plugin was made for.
     pub working_spacing_mm: Option<[f64; 3]>,
+    /// Output voxels in the place of one input voxel along the patient's left-right, front-back and foot-head axes.
+    pub refine: [usize; 3],
     /// Estimated peak memory of the engine beside the source volume, bytes.
     pub memory_bytes: u64,
 }
@@ -42,8 +44,8 @@ pub struct Plan {
 /// Checks an image, its further inputs (by name) and the given parameters against what the plugin declares.
 ///
 /// # Errors
-/// [`Error::Modality`], [`Error::Unit`], [`Error::Inputs`], [`Error::Parameter`] or [`Error::Descriptor`], each with
-/// what was expected and found.
+/// [`Error::Modality`], [`Error::Unit`], [`Error::Inputs`], [`Error::Grid`], [`Error::Parameter`] or
+/// [`Error::Descriptor`], each with what was expected and found.
 pub fn plan(
     descriptor: &Descriptor,
     image: &Image<'_>,
@@ -54,7 +56,7 @@ pub fn plan(
         return Err(Error::Descriptor { plugin: descriptor.id.clone(), reason: "no input".to_owned() });
     };
     check_input(descriptor, first, image)?;
-    check_further(descriptor, others, further)?;
+    check_further(descriptor, others, further, image.geometry)?;
     let multiple = descriptor.patching.multiple;
     if multiple.contains(&0) || descriptor.patching.max_batch == 0 {
         let reason = format!("patch multiple {multiple:?}, batch {}", descriptor.patching.max_batch);
@@ -62,16 +64,26 @@ pub fn plan(
     }
     let params = descriptor.check_params(params).map_err(|message| Error::Parameter { message })?;
     let working_spacing_mm = first.spacing_mm.and_then(|range| working_spacing(image.geometry, range));
+    let refine = descriptor.output.refine.factors(&params);
     Ok(Plan {
         params,
+        refine,
         modality: descriptor.output.modality.map_or(image.modality, engine_modality),
         unit: descriptor.output.unit.map_or(image.unit, engine_unit),
-        memory_bytes: memory_bytes(descriptor, image.geometry),
+        memory_bytes: memory_bytes(descriptor, image.geometry, refine),
         working_spacing_mm,
     })
 }
 
-fn check_further(descriptor: &Descriptor, declared: &[Input], given: &[(&str, Image<'_>)]) -> Result<(), Error> {
+/// Largest distance between corners of grids that count as one, mm.
+pub(crate) const SAME_GRID_MM: f64 = 0.01;
+
+fn check_further(
+    descriptor: &Descriptor,
+    declared: &[Input],
+    given: &[(&str, Image<'_>)],
+    grid: &Geometry,
+) -> Result<(), Error> {
     let missing = declared.iter().any(|input| !input.optional && given.iter().all(|(name, _)| *name != input.name));
     let unknown = given.iter().any(|(name, _)| declared.iter().all(|input| *name != input.name));
     if missing || unknown {
@@ -85,12 +97,20 @@ fn check_further(descriptor: &Descriptor, declared: &[Input], given: &[(&str, Im
     for (name, image) in given {
         if let Some(input) = declared.iter().find(|input| input.name == *name) {
             check_input(descriptor, input, image)?;
+            if input.aligned && grid.corner_distance_mm(image.geometry) > SAME_GRID_MM {
+                return Err(Error::Grid {
+                    plugin: descriptor.id.clone(),
+                    input: input.name.clone(),
+                    expected: grid.to_string(),
+                    found: image.geometry.to_string(),
+                });
+            }
         }
     }
     Ok(())
 }
 
-fn check_input(descriptor: &Descriptor, input: &Input, image: &Image<'_>) -> Result<(), Error> {
+pub(crate) fn check_input(descriptor: &Descriptor, input: &Input, image: &Image<'_>) -> Result<(), Error> {
     let modalities: Vec<Modality> = input.modalities.iter().map(|&m| engine_modality(m)).collect();
     if !modalities.is_empty() && !modalities.contains(&image.modality) {
         return Err(Error::Modality {
@@ -117,19 +137,27 @@ fn words<T: ToString>(list: &[T]) -> String {
 }
 
 /// The image's spacing along patient axes brought into the declared range, or `None` when it lies there already.
-fn working_spacing(geometry: &Geometry, range: [[f64; 2]; 3]) -> Option<[f64; 3]> {
+pub(crate) fn working_spacing(geometry: &Geometry, range: [[f64; 2]; 3]) -> Option<[f64; 3]> {
     let mut spacing = geometry.spacing_mm();
-    for (axis, letter) in Orientation::of(geometry).to_string().chars().enumerate() {
-        let patient_axis = "LRPASI".find(letter).map_or(axis, |place| place / 2);
+    for (axis, patient_axis) in patient_axes(geometry).into_iter().enumerate() {
         spacing[patient_axis] = geometry.spacing_mm()[axis];
     }
     let inside: [f64; 3] = std::array::from_fn(|a| spacing[a].clamp(range[a][0], range[a][1].max(range[a][0])));
     (inside != spacing).then_some(inside)
 }
 
-/// Estimated peak memory that a translation of an image on this grid takes beside the image: the prepared copy, the
-/// translated and the restored image, and the patch buffers in flight.
-pub fn memory_bytes(descriptor: &Descriptor, geometry: &Geometry) -> u64 {
+/// The patient axis (0 left-right, 1 front-back, 2 foot-head) that each axis of a grid runs along.
+pub(crate) fn patient_axes(geometry: &Geometry) -> [usize; 3] {
+    let mut axes = [0, 1, 2];
+    for (axis, letter) in Orientation::of(geometry).to_string().chars().take(3).enumerate() {
+        axes[axis] = "LRPASI".find(letter).map_or(axis, |place| place / 2);
+    }
+    axes
+}
+
+/// Estimated peak memory that a translation of an image on this grid takes beside the image: the prepared copies of it and
+/// of its aligned inputs, the translated and the restored image, both finer by `refine`, and the patch buffers in flight.
+pub fn memory_bytes(descriptor: &Descriptor, geometry: &Geometry, refine: [usize; 3]) -> u64 {
     let range = descriptor.inputs.first().and_then(|input| input.spacing_mm);
     let working_spacing_mm = range.and_then(|range| working_spacing(geometry, range));
     let own: f64 = geometry.spacing_mm().iter().product();
@@ -144,7 +172,10 @@ pub fn memory_bytes(descriptor: &Descriptor, geometry: &Geometry) -> u64 {
             px * py * pz * TOGETHER.saturating_mul(descriptor.patching.max_batch) as u64
         }
     };
-    voxels * (4 + 4 + 16) + 2 * 4 * patch
+    let finer = refine.iter().fold(1, |product: u64, &factor| product.saturating_mul(factor as u64));
+    let images = 1 + descriptor.inputs.iter().filter(|input| input.aligned).count() as u64;
+    let of_images = voxels.saturating_mul(4 * images + finer.saturating_mul(4 + 16));
+    of_images.saturating_add(patch.saturating_mul(4 * (images + finer)))
 }
 
 /// The engine's modality of the contract's word.

@@ -4,11 +4,12 @@ use isoscan_abi::{Axes, ParamValue};
 use isoscan_host::Plugin;
 use isoscan_imaging::{
     Geometry, Interpolation, Modality, Orientation, Patch, SlabResampling, Slices, SlicesMut, Unit, Volume, background,
-    reoriented, turn_slices, with_spacing,
+    refined, reoriented, turn_slices, with_spacing,
 };
 use ndarray::Array3;
 
-use crate::translate::{TOGETHER, beside, call, patch_grid};
+use crate::plan::patient_axes;
+use crate::translate::{Beside, adds_change, beside, call, patch_grid, prepare_further, together};
 use crate::{Error, Image, Job, Plan, plan};
 
 /// Makes empty storage for an image.
@@ -16,7 +17,7 @@ pub type MakeStorage<'a> = &'a mut dyn FnMut(&Geometry, Modality, Unit) -> Resul
 
 /// A translated image in storage.
 pub struct StoredTranslation {
-    /// On the input's geometry, bit for bit.
+    /// On the input's geometry, bit for bit; [refined](isoscan_imaging::refined) where the plugin gives a finer grid.
     pub slices: Box<dyn SlicesMut>,
     /// Every parameter that the plugin ran with.
     pub params: BTreeMap<String, ParamValue>,
@@ -43,7 +44,7 @@ pub fn translate_slices(
     let descriptor = plugin.descriptor();
     let others: Vec<(&str, Image<'_>)> = further.iter().map(|(name, volume)| (*name, Image::of(*volume))).collect();
     let plan = plan(descriptor, &Image::of(image), &others, params)?;
-    if descriptor.patching.axes == Axes::Volume {
+    if descriptor.patching.axes == Axes::Volume || descriptor.inputs[0].normalize.is_some() {
         return Err(Error::WholeVolume { plugin: descriptor.id.clone() });
     }
     let upright = reoriented(image.geometry(), Orientation::LPS);
@@ -51,7 +52,7 @@ pub fn translate_slices(
         Some(spacing) => with_spacing(&upright, spacing)?,
         None => upright.clone(),
     };
-    let needed_bytes = slab_memory_bytes(plugin, image.geometry(), &prepared_grid)?;
+    let needed_bytes = slab_memory_bytes(plugin, image.geometry(), &prepared_grid, plan.refine)?;
     if memory_bytes < needed_bytes {
         return Err(Error::TooLittleMemory { expected: needed_bytes, found: memory_bytes });
     }
@@ -69,20 +70,26 @@ pub fn translate_slices(
         }
     };
     let prepared = resampled.as_deref().unwrap_or(&*source);
-    let mut translated = make(&prepared_grid, plan.modality, plan.unit)?;
-    run_patches(plugin, prepared, &mut *translated, &beside(plugin, further), &plan, job)?;
-    let mut restored = make(&upright, plan.modality, plan.unit)?;
+    let further = prepare_further(descriptor, further, &plan)?;
+    let mut translated = make(&refined(&prepared_grid, plan.refine)?, plan.modality, plan.unit)?;
+    run_patches(plugin, prepared, &mut *translated, &beside(plugin, &further), &plan, job)?;
+    let mut restored = make(&refined(&upright, plan.refine)?, plan.modality, plan.unit)?;
     match &resampled {
         None => restored = translated,
         Some(prepared) => {
-            let changes = (plan.modality, plan.unit) == (image.modality(), image.unit());
-            let change = changes.then_some((&*source, &**prepared));
+            let change = adds_change(&plan, &Image::of(image)).then_some((&*source, &**prepared));
             restore(&*translated, change, &mut *restored, memory_bytes)?;
         }
     }
-    let mut slices = make(image.geometry(), plan.modality, plan.unit)?;
-    turn_slices(&*restored, &mut *slices, depth(memory_bytes, &[image.geometry(), &upright]))?;
+    let grid = refined(image.geometry(), own_factors(image.geometry(), plan.refine))?;
+    let mut slices = make(&grid, plan.modality, plan.unit)?;
+    turn_slices(&*restored, &mut *slices, depth(memory_bytes, &[&grid, restored.geometry()]))?;
     Ok(StoredTranslation { slices, params: plan.params, outside_range: looked_at.outside_range })
+}
+
+/// Factors along patient axes as those along the axes of a grid.
+fn own_factors(geometry: &Geometry, factors: [usize; 3]) -> [usize; 3] {
+    patient_axes(geometry).map(|axis| factors[axis])
 }
 
 /// The least memory that [`translate_slices`] takes for its buffers: one group of patches with its slices, and three slices
@@ -90,17 +97,24 @@ pub fn translate_slices(
 ///
 /// # Errors
 /// [`Error::Imaging`] when the plugin's patches do not fit the grid.
-pub fn slab_memory_bytes(plugin: &Plugin, image: &Geometry, prepared: &Geometry) -> Result<u64, Error> {
+pub fn slab_memory_bytes(
+    plugin: &Plugin,
+    image: &Geometry,
+    prepared: &Geometry,
+    refine: [usize; 3],
+) -> Result<u64, Error> {
     let grid = patch_grid(plugin.descriptor(), prepared.size())?;
     let batch = plugin.descriptor().patching.max_batch;
     let groups = grid.patches().chunks(batch * together(plugin, &[]));
     let group = |patches: &[Patch]| {
         let slices = slices_of(patches, prepared.size()[2]).len() as u64 * plane(prepared) as u64;
-        let cores = cores_of(patches).len() as u64 * plane(prepared) as u64;
-        let patches: u64 = patches.iter().map(|patch| 2 * patch.voxel_count() as u64).sum();
+        let finer: u64 = refine.iter().map(|&factor| factor as u64).product();
+        let cores = cores_of(patches).len() as u64 * plane(prepared) as u64 * finer;
+        let patches: u64 = patches.iter().map(|patch| (1 + finer) * patch.voxel_count() as u64).sum();
         4 * (slices + cores + patches)
     };
-    let stretched = [image, prepared].map(|grid| 24 * plane(grid) as u64).iter().sum();
+    let fine = [refined(image, own_factors(image, refine))?, refined(prepared, refine)?];
+    let stretched = fine.iter().map(|grid| 24 * plane(grid) as u64).sum();
     Ok(groups.map(group).max().unwrap_or(0).max(stretched))
 }
 
@@ -202,10 +216,6 @@ fn restore(
     Ok(())
 }
 
-fn together(plugin: &Plugin, beside: &[&Volume]) -> usize {
-    if plugin.offers_batch() && beside.is_empty() { TOGETHER } else { 1 }
-}
-
 /// Slices that patches read; mirrored ones lie among them.
 fn slices_of(patches: &[Patch], deep: usize) -> Range<usize> {
     let begin = patches.iter().map(|patch| patch.first[2]).min().unwrap_or(0).clamp(0, deep as i64) as usize;
@@ -223,7 +233,7 @@ fn run_patches(
     plugin: &Plugin,
     image: &dyn Slices,
     translated: &mut dyn SlicesMut,
-    beside: &[&Volume],
+    beside: &[Beside<'_>],
     plan: &Plan,
     job: &Job<'_>,
 ) -> Result<(), Error> {
@@ -236,11 +246,13 @@ fn run_patches(
         let moved: Vec<Patch> = group.iter().map(|patch| lowered(patch, reach.start)).collect();
         let batches: Vec<&[Patch]> = moved.chunks(batch).collect();
         let whole: Vec<&[Patch]> = group.chunks(batch).collect();
-        let cores = cores_of(group);
+        let fine: Vec<Patch> = group.iter().map(|patch| patch.refined(plan.refine)).collect();
+        let cores = cores_of(&fine);
         let mut out = read(translated, cores.clone())?;
-        for (patches, output) in whole.iter().zip(call(plugin, &slab, beside, &batches, &whole, plan, job)?) {
+        let outputs = call(plugin, &slab, beside, &batches, &whole, plan, job)?;
+        for (patches, output) in fine.chunks(batch).zip(outputs) {
             for (patch, values) in patches.iter().zip(output.chunks_exact(patches[0].voxel_count())) {
-                copy_core(patch, values, cores.start, [nx, ny], &mut out);
+                copy_core(patch, values, cores.start, [nx * plan.refine[0], ny * plan.refine[1]], &mut out);
             }
         }
         translated.write(cores.start, &out)?;

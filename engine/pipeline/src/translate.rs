@@ -1,11 +1,14 @@
-use std::{collections::BTreeMap, sync::atomic::AtomicBool};
+use std::{borrow::Cow, collections::BTreeMap, sync::atomic::AtomicBool};
 
-use isoscan_abi::{Axes, Context, Descriptor, ParamValue};
+use isoscan_abi::{Axes, Context, Descriptor, Input, ParamValue, Refine};
 use isoscan_host::{Plugin, Request, TensorBuf};
 use isoscan_imaging::{
-    Blend, Blender, Interpolation, Orientation, Patch, PatchGrid, Restoration, Volume, gather, with_spacing,
+    Blend, Blender, Geometry, Interpolation, Orientation, Patch, PatchGrid, Restoration, Volume, gather, refined,
+    with_spacing,
 };
 
+use crate::normalize::normalized;
+use crate::plan::{SAME_GRID_MM, check_input, working_spacing};
 use crate::{Error, Image, Plan, plan};
 
 /// Batches of patches that go to a plugin in one order where it takes several; their buffers are in memory together.
@@ -25,7 +28,7 @@ pub struct Job<'a> {
 /// A translated image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Translation {
-    /// On the input's geometry, bit for bit.
+    /// On the input's geometry, bit for bit; [refined](isoscan_imaging::refined) where the plugin gives a finer grid.
     pub volume: Volume,
     /// Every parameter that the plugin ran with.
     pub params: BTreeMap<String, ParamValue>,
@@ -38,7 +41,9 @@ pub struct Translation {
 /// The image is turned to patient axes so that slices are what the plugin was made for, and, where its spacing lies
 /// outside the plugin's range, resampled; patches go through the plugin and are blended; the result returns to the
 /// image's own grid. After resampling, a plugin that keeps modality and unit gives its *change* back rather than its
-/// image: `output = image + restored(translated - prepared)`, so detail finer than the working grid survives.
+/// image: `output = image + restored(translated - prepared)`, so detail finer than the working grid survives. The output of a
+/// plugin that gives a finer grid lies on the image's grid refined by the same factors. Aligned inputs go the same way as the
+/// image; others come whole.
 ///
 /// # Errors
 /// The refusals of [`plan`], and [`Error::Fault`] when the plugin fails.
@@ -53,21 +58,64 @@ pub fn translate(
     let others: Vec<(&str, Image<'_>)> = further.iter().map(|(name, volume)| (*name, Image::of(*volume))).collect();
     let plan = plan(descriptor, &Image::of(image), &others, params)?;
     let (prepared, restoration) = prepare(image, &plan)?;
-    let voxels = run_patches(plugin, &prepared, &beside(plugin, further), &plan, job)?;
-    let translated = prepared.with_voxels(voxels)?.with_meaning(plan.modality, plan.unit);
-    let keeps_meaning = (plan.modality, plan.unit) == (image.modality(), image.unit());
-    let volume = if plan.working_spacing_mm.is_some() && keeps_meaning {
+    let (seen, scale) = normalized(&prepared, &descriptor.inputs[0])?;
+    let further = prepare_further(descriptor, further, &plan)?;
+    let voxels = run_patches(plugin, &seen, &beside(plugin, &further), &plan, job)?;
+    let grid = refined(prepared.geometry(), plan.refine)?;
+    let translated = Volume::new(voxels, grid, plan.modality, plan.unit)?;
+    let translated = match scale {
+        Some(scale) if keeps_meaning(&plan, &Image::of(image)) => scale.undo(&translated, plan.unit),
+        _ => translated,
+    };
+    let volume = if adds_change(&plan, &Image::of(image)) {
         add_change(image, &prepared, &translated, &restoration)?
     } else {
-        restoration.undo(&translated)?
+        restoration.refined(plan.refine)?.undo(&translated)?
     };
     Ok(Translation { volume, params: plan.params, outside_range: outside_range(descriptor.inputs[0].range, image) })
 }
 
+/// True when the plugin's change returns to the image rather than its output: after resampling, with the meaning and the
+/// grid of the image kept.
+pub(crate) fn adds_change(plan: &Plan, image: &Image<'_>) -> bool {
+    plan.working_spacing_mm.is_some() && keeps_meaning(plan, image) && plan.refine == [1; 3]
+}
+
+fn keeps_meaning(plan: &Plan, image: &Image<'_>) -> bool {
+    (plan.modality, plan.unit) == (image.modality, image.unit)
+}
+
+/// A further input as the plugin gets it.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside<'a> {
+    pub(crate) volume: &'a Volume,
+    /// Cut with the image, or whole.
+    pub(crate) aligned: bool,
+}
+
 /// The further inputs in the order in which the plugin declares them.
-pub(crate) fn beside<'a>(plugin: &Plugin, further: &[(&str, &'a Volume)]) -> Vec<&'a Volume> {
+pub(crate) fn beside<'a>(plugin: &Plugin, further: &'a [(&str, Cow<'_, Volume>)]) -> Vec<Beside<'a>> {
     let declared = plugin.descriptor().inputs.iter().skip(1);
-    declared.filter_map(|input| further.iter().find(|(name, _)| *name == input.name).map(|(_, v)| *v)).collect()
+    let given = |name: &str| further.iter().find(|(given, _)| *given == name).map(|(_, volume)| &**volume);
+    declared.filter_map(|input| Some(Beside { volume: given(&input.name)?, aligned: input.aligned })).collect()
+}
+
+/// The further inputs, aligned ones in the frame of the plan, each with the intensities that it declares.
+pub(crate) fn prepare_further<'a>(
+    descriptor: &Descriptor,
+    further: &[(&'a str, &'a Volume)],
+    plan: &Plan,
+) -> Result<Vec<(&'a str, Cow<'a, Volume>)>, Error> {
+    let of_input = |(name, volume): &(&'a str, &'a Volume)| {
+        let declared = descriptor.inputs.iter().find(|input| input.name == *name);
+        let volume = match declared {
+            Some(input) if input.aligned => Cow::Owned(prepare(volume, plan)?.0),
+            _ => Cow::Borrowed(*volume),
+        };
+        let Some(input) = declared.filter(|input| input.normalize.is_some()) else { return Ok((*name, volume)) };
+        Ok((*name, Cow::Owned(normalized(&volume, input)?.0.into_owned())))
+    };
+    further.iter().map(of_input).collect()
 }
 
 /// Brings an image into the frame of the plan; the restoration brings the result back.
@@ -79,6 +127,60 @@ fn prepare(image: &Volume, plan: &Plan) -> Result<(Volume, Restoration), Error> 
         prepared = restoration.resample(&prepared, &grid, Interpolation::Linear, image.lowest());
     }
     Ok((prepared, restoration))
+}
+
+/// What an image of a training is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The declared input of that number.
+    Input(usize),
+    /// What the output must become, on a grid finer by these factors along patient axes.
+    Target([usize; 3]),
+}
+
+/// Brings an image of a training into the frame that [`translate`] brings images into: patient axes, and a spacing that the
+/// plugin was made for, or the grid `onto`, and the intensities that the input declares. A target has the modality and unit
+/// of the output, spacings divided by its factors, and the input's kind of intensities where the output keeps its meaning.
+///
+/// # Errors
+/// [`Error::Modality`] and [`Error::Unit`] for an image that the plugin does not take or give, [`Error::Descriptor`] for
+/// an input that it does not have, [`Error::Imaging`] when the grid cannot be brought to that spacing.
+pub fn prepare_side(
+    descriptor: &Descriptor,
+    side: Side,
+    image: &Volume,
+    onto: Option<&Geometry>,
+) -> Result<Volume, Error> {
+    let (declared, factors) = match side {
+        Side::Input(number) => (descriptor.inputs.get(number).cloned(), [1; 3]),
+        Side::Target(factors) => (descriptor.inputs.first().map(|input| as_target(descriptor, input)), factors),
+    };
+    let declared = declared.ok_or_else(|| Error::Descriptor {
+        plugin: descriptor.id.clone(),
+        reason: format!("{} inputs", descriptor.inputs.len()),
+    })?;
+    check_input(descriptor, &declared, &Image::of(image))?;
+    let turned = isoscan_imaging::reorient(image, Orientation::LPS);
+    let resampled = |grid: &Geometry| isoscan_imaging::resample(&turned, grid, Interpolation::Linear, image.lowest());
+    let fine = |range: [[f64; 2]; 3]| std::array::from_fn(|a| range[a].map(|mm| mm / factors[a] as f64));
+    let brought = match onto {
+        Some(grid) if grid.corner_distance_mm(turned.geometry()) <= SAME_GRID_MM => turned,
+        Some(grid) => resampled(grid),
+        None => match declared.spacing_mm.and_then(|range| working_spacing(turned.geometry(), fine(range))) {
+            None => turned,
+            Some(spacing_mm) => resampled(&with_spacing(turned.geometry(), spacing_mm)?),
+        },
+    };
+    Ok(normalized(&brought, &declared)?.0.into_owned())
+}
+
+/// The output as if it were an input.
+fn as_target(descriptor: &Descriptor, image: &Input) -> Input {
+    let output = &descriptor.output;
+    let modalities = output.modality.map_or_else(|| image.modalities.clone(), |modality| vec![modality]);
+    let units = output.unit.map_or_else(|| image.units.clone(), |unit| vec![unit]);
+    let normalize = image.normalize.filter(|_| output.modality.is_none() && output.unit.is_none());
+    Input { name: "target".to_owned(), modalities, units, range: None, normalize, ..image.clone() }
 }
 
 fn add_change(
@@ -100,23 +202,30 @@ fn outside_range(range: Option<[f64; 2]>, image: &Volume) -> u64 {
 fn run_patches(
     plugin: &Plugin,
     image: &Volume,
-    beside: &[&Volume],
+    beside: &[Beside<'_>],
     plan: &Plan,
     job: &Job<'_>,
 ) -> Result<ndarray::Array3<f32>, Error> {
     let patching = &plugin.descriptor().patching;
     let grid = patch_grid(plugin.descriptor(), image.geometry().size())?;
-    let mut blender = Blender::new(&grid, Blend::Constant);
+    let mut blender = Blender::new(&grid.refined(plan.refine)?, Blend::Constant);
     let batches: Vec<&[Patch]> = grid.patches().chunks(patching.max_batch).collect();
-    let together = if plugin.offers_batch() && beside.is_empty() { TOGETHER } else { 1 };
+    let together = together(plugin, beside);
     for group in batches.chunks(together) {
         for (batch, output) in group.iter().zip(call(plugin, image, beside, group, group, plan, job)?) {
-            for (patch, values) in batch.iter().zip(output.chunks_exact(batch[0].voxel_count())) {
-                blender.add(patch, values)?;
+            let fine = batch.iter().map(|patch| patch.refined(plan.refine));
+            for (patch, values) in fine.zip(output.chunks_exact(output.len() / batch.len())) {
+                blender.add(&patch, values)?;
             }
         }
     }
     Ok(blender.finish()?)
+}
+
+/// Batches that go to the plugin in one order; whole inputs would be copied for each.
+pub(crate) fn together(plugin: &Plugin, beside: &[Beside<'_>]) -> usize {
+    let cut = beside.iter().all(|input| input.aligned);
+    if plugin.offers_batch() && cut { TOGETHER } else { 1 }
 }
 
 /// The patches of a volume of `size` as the plugin takes them.
@@ -138,7 +247,7 @@ pub(crate) fn patch_grid(descriptor: &Descriptor, size: [usize; 3]) -> Result<Pa
 pub(crate) fn call(
     plugin: &Plugin,
     image: &Volume,
-    beside: &[&Volume],
+    beside: &[Beside<'_>],
     batches: &[&[Patch]],
     whole: &[&[Patch]],
     plan: &Plan,
@@ -151,10 +260,10 @@ pub(crate) fn call(
     };
     let contexts: Vec<Context> = whole.iter().map(context).collect();
     let mut requests = Vec::with_capacity(batches.len());
-    for (batch, context) in batches.iter().zip(&contexts) {
+    for ((batch, whole), context) in batches.iter().zip(whole).zip(&contexts) {
         requests.push(Request {
-            inputs: inputs(plugin, image, beside, batch)?,
-            output_shape: shape(batch),
+            inputs: inputs(plugin, image, beside, batch, whole)?,
+            output_shape: Refine::output_shape(plan.refine, shape(batch)),
             params: &plan.params,
             context,
             cancel: job.cancel,
@@ -170,18 +279,33 @@ fn shape(batch: &[Patch]) -> [usize; 5] {
     [batch.len(), 1, nz, ny, nx]
 }
 
-/// The batch of patches, and beside it each further volume whole.
-fn inputs(plugin: &Plugin, image: &Volume, beside: &[&Volume], batch: &[Patch]) -> Result<Vec<TensorBuf>, Error> {
-    let mut input = plugin.buffer(shape(batch))?;
-    for (patch, out) in batch.iter().zip(input.chunks_exact_mut(batch[0].voxel_count())) {
-        gather(image, patch, out)?;
-    }
-    let mut inputs = vec![input];
-    for volume in beside {
+/// The patches of the image and of each aligned input, and every other input whole. Aligned inputs are there as whole
+/// volumes, so the patches `whole` are theirs.
+fn inputs(
+    plugin: &Plugin,
+    image: &Volume,
+    beside: &[Beside<'_>],
+    batch: &[Patch],
+    whole: &[Patch],
+) -> Result<Vec<TensorBuf>, Error> {
+    let mut inputs = vec![gathered(plugin, image, batch)?];
+    for &Beside { volume, aligned } in beside {
+        if aligned {
+            inputs.push(gathered(plugin, volume, whole)?);
+            continue;
+        }
         let [nx, ny, nz] = volume.geometry().size();
         let mut tensor = plugin.buffer([1, 1, nz, ny, nx])?;
         tensor.copy_from_slice(volume.as_slice());
         inputs.push(tensor);
     }
     Ok(inputs)
+}
+
+fn gathered(plugin: &Plugin, image: &Volume, batch: &[Patch]) -> Result<TensorBuf, Error> {
+    let mut tensor = plugin.buffer(shape(batch))?;
+    for (patch, out) in batch.iter().zip(tensor.chunks_exact_mut(batch[0].voxel_count())) {
+        gather(image, patch, out)?;
+    }
+    Ok(tensor)
 }

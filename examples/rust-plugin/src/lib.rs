@@ -23,7 +23,7 @@ impl Translator for Invert {
                 units: vec![Unit::Hounsfield],
                 ..Input::any("image", "the image")
             }],
-            output: Output { modality: None, unit: None, text: "the inverted image, in the window's HU".into() },
+            output: Output::like_input("the inverted image, in the window's HU"),
             patching: Patching { max_batch: 8, ..Patching::whole(Axes::Slices) },
             params: vec![
                 Param::float("center", hu, 40.0, "HU", "window centre"),

@@ -43,11 +43,7 @@ impl Translator for HistogramMatching {
                 Input::any("image", "the image to change"),
                 Input::any("reference", "an image of the wanted distribution, same unit, any size"),
             ],
-            output: Output {
-                modality: None,
-                unit: None,
-                text: "the image with the distribution of the reference".into(),
-            },
+            output: Output::like_input("the image with the distribution of the reference"),
             patching: Patching::whole(Axes::Volume),
             params: vec![
                 Param::int("levels", [2, 65_536], 1024, "", "bins of each histogram"),

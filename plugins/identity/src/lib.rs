@@ -24,7 +24,7 @@ impl Translator for Identity {
             summary: "Returns the image unchanged".into(),
             family: "identity".into(),
             inputs: vec![Input::any("image", "the image")],
-            output: Output { modality: None, unit: None, text: "the same image".into() },
+            output: Output::like_input("the same image"),
             patching: Patching { max_batch: 2, ..Patching::whole(Axes::Slices) },
             params: Vec::new(),
             deterministic: true,

@@ -21,7 +21,7 @@ impl Translator for Faulty {
             summary: "Fails on demand".into(),
             family: "test".into(),
             inputs: vec![Input::any("image", "the image")],
-            output: Output { modality: None, unit: None, text: "the same image, if any".into() },
+            output: Output::like_input("the same image, if any"),
             patching: Patching::whole(Axes::Volume),
             params: vec![Param::choice("fault", &FAULTS, "how to fail")],
             deterministic: true,

@@ -16,7 +16,7 @@ impl Translator for Weighty {
             summary: "Adds the sum of its weights".into(),
             family: "test".into(),
             inputs: vec![Input::any("image", "the image")],
-            output: Output { modality: None, unit: None, text: "the image and the sum".into() },
+            output: Output::like_input("the image and the sum"),
             patching: Patching::whole(Axes::Volume),
             params: Vec::new(),
             deterministic: true,

@@ -2,7 +2,7 @@ use core::ffi::c_void;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use isoscan_abi::{IsoHost, IsoLossSink, IsoStatus, IsoStr, IsoTensor, IsoTrain, STATUS_PANICKED};
+use isoscan_abi::{IsoHost, IsoLossSink, IsoStatus, IsoStr, IsoTensor, IsoTrain, STATUS_PANICKED, TrainContext};
 use serde::Deserialize;
 
 use super::{discard, guard, json, path};
@@ -26,6 +26,8 @@ struct Document {
     steps: u64,
     #[serde(default)]
     resume: Option<PathBuf>,
+    #[serde(flatten)]
+    context: TrainContext,
 }
 
 extern "C" fn begin<T: Translator, R: Trainer>(
@@ -40,9 +42,9 @@ extern "C" fn begin<T: Translator, R: Trainer>(
             return Err(PluginError::invalid("no place for the session"));
         };
         // SAFETY: the host passes readable text by contract.
-        let Document { params, seed, threads, steps, resume } = json(unsafe { config.to_text() }, "config")?;
+        let Document { params, seed, threads, steps, resume, context } = json(unsafe { config.to_text() }, "config")?;
         let params = Params::check(&params, &T::descriptor().id, &R::params())?;
-        let (trainer, first) = R::begin(&TrainConfig { params, seed, threads, steps, resume })?;
+        let (trainer, first) = R::begin(&TrainConfig { params, seed, threads, steps, resume, context })?;
         *first_step = first;
         *session = Box::into_raw(Box::new(Session(Some(trainer)))).cast();
         Ok(())

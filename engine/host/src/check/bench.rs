@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use isoscan_abi::{Axes, Context, Descriptor, Input, STATUS_OK, Unit};
+use isoscan_abi::{Axes, Context, Descriptor, Input, Refine, STATUS_OK, Unit};
 use serde_json::Value;
 
 use crate::{
@@ -90,9 +90,9 @@ impl Bench {
         };
         let others = inputs.iter().skip(1).map(|input| {
             let other = |[x, y, z]: [i64; 3]| texture([y + 1000, z, x]);
-            picture(&beside, range(input), &other)
+            picture(if input.aligned { boxes } else { &beside }, range(input), &other)
         });
-        let output_shape = image.shape;
+        let output_shape = Refine::output_shape(self.refine(&[]), image.shape);
         let spacing_mm = inputs[0].spacing_mm.map_or([1.0; 3], |ranges| ranges.map(|[low, high]| (low + high) / 2.0));
         let context = Context { seed: 7, spacing_mm, patch_origins: boxes.first.clone() };
         RawCall {
@@ -104,6 +104,13 @@ impl Bench {
             around_inputs: 0,
             in_output: 0,
         }
+    }
+
+    /// Output voxels per voxel of the image along x, y, z, under the defaults with some values replaced.
+    pub(super) fn refine(&self, replaced: &[(&str, Value)]) -> [usize; 3] {
+        let given = replaced.iter().map(|(id, value)| ((*id).to_owned(), value.clone())).collect();
+        let checked = self.descriptor.check_params(&given).or_else(|_| self.descriptor.check_params(&BTreeMap::new()));
+        self.descriptor.output.refine.factors(&checked.unwrap_or_default())
     }
 
     /// The defaults with some values replaced, as JSON.

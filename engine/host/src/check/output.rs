@@ -207,7 +207,7 @@ fn nan_stays_near(bench: &Bench) -> Verdict {
         let touched = (0..clean.len()).filter(|&at| clean[at].to_bits() != reply.voxels[at].to_bits());
         let touched: Vec<usize> = touched.collect();
         if let Some(&far) = touched.iter().find(|&&at| is_far(bench, &boxes, middle, at)) {
-            let place = [far % nx, far / nx % ny, far / (nx * ny)];
+            let place = place_of(bench, &boxes, far);
             return Err(Stop::Fail(format!("a voxel of {value} at {middle:?} changed the one at {place:?}")));
         }
         found.push(format!("{value} reached {} voxels", touched.len()));
@@ -217,10 +217,16 @@ fn nan_stays_near(bench: &Bench) -> Verdict {
 
 /// True when output voxel `at` must not depend on the voxel `middle` of the first box.
 fn is_far(bench: &Bench, boxes: &Boxes, middle: [usize; 3], at: usize) -> bool {
-    let [nx, ny, nz] = boxes.size;
-    if at >= nx * ny * nz {
+    let place = place_of(bench, boxes, at);
+    if place[2] >= boxes.size[2] {
         return true;
     }
-    let place = [at % nx, at / nx % ny, at / (nx * ny)];
     (0..3).any(|axis| bench.patch(axis).is_some() && place[axis].abs_diff(middle[axis]) > bench.halo(axis))
+}
+
+/// The voxel of the first box that output voxel `at` lies in; of a further box, z lies beyond the first.
+fn place_of(bench: &Bench, boxes: &Boxes, at: usize) -> [usize; 3] {
+    let factors = bench.refine(&[]);
+    let [nx, ny] = [0, 1].map(|axis| boxes.size[axis] * factors[axis]);
+    [at % nx / factors[0], at / nx % ny / factors[1], at / (nx * ny) / factors[2]]
 }

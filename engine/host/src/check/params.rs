@@ -1,6 +1,6 @@
 //! Parameters that the plugin itself must refuse or accept.
 
-use isoscan_abi::{Param, ParamKind, STATUS_INVALID};
+use isoscan_abi::{Param, ParamKind, Refine, STATUS_INVALID};
 use serde_json::{Value, json};
 
 use super::{
@@ -75,7 +75,9 @@ fn ends_are_accepted(bench: &Bench) -> Verdict {
 
 /// Whether a call with these values gives an image, or what was said instead.
 fn try_with(bench: &Bench, raw: &mut Raw<'_>, values: &[(&str, Value)]) -> Result<Result<(), String>, Stop> {
-    let reply = raw.call(&small(bench, bench.params(values)), None)?;
+    let mut call = small(bench, bench.params(values));
+    call.output_shape = Refine::output_shape(bench.refine(values), call.inputs[0].shape);
+    let reply = raw.call(&call, None)?;
     let told = told(&reply);
     Ok(image(reply).map(|_| ()).map_err(|_| told))
 }

@@ -60,9 +60,13 @@ fn compare(bench: &Bench, raw: &mut Raw<'_>, axis: usize, (small, shift): (usize
         Ok((image(raw.call(&bench.call(&Boxes { first: vec![first], size }, &texture), None)?)?, size))
     };
     let (large, large_size) = run(0, small + shift)?;
+    let factors = bench.refine(&[]);
+    let fine = |size: [usize; 3]| -> [usize; 3] { std::array::from_fn(|a| size[a] * factors[a]) };
+    let (large_size, times) = (fine(large_size), factors[axis]);
     let mut worst = String::new();
     for (start, valid) in [(0, 0..small - halo), (shift, halo..small)] {
         let (part, size) = run(start, small)?;
+        let (size, start, valid) = (fine(size), start * times, valid.start * times..valid.end * times);
         let place = |at: usize| [at % size[0], at / size[0] % size[1], at / (size[0] * size[1])];
         let pairs = (0..part.len()).filter(|&at| valid.contains(&place(at)[axis])).map(|at| {
             let mut there = place(at);

@@ -12,7 +12,7 @@ use crate::{
     tensor::Form,
 };
 
-pub(super) const RULES: [Rule<Bench>; 10] = [
+pub(super) const RULES: [Rule<Bench>; 11] = [
     rule("tensor-type", "a tensor of another type than f32 is refused, because its bytes mean something else", types),
     rule("tensor-dimensions", "a tensor that has not five dimensions is refused", dimensions),
     rule("tensor-strides", "a tensor that is not dense is refused, because its voxels lie elsewhere", strides),
@@ -23,6 +23,11 @@ pub(super) const RULES: [Rule<Bench>; 10] = [
     ),
     rule("tensor-empty", "a tensor without voxels is refused, because there is nothing to translate", empty),
     rule("output-shape", "an output that does not lie on the grid of the first input is refused", output_shape),
+    rule(
+        "input-grid",
+        "an input that is declared aligned and does not lie on the grid of the first is refused",
+        aligned_grid,
+    ),
     rule("input-missing", "a call without a required input is refused", missing),
     rule(
         "input-extra",
@@ -95,8 +100,8 @@ fn empty(bench: &Bench) -> Verdict {
     // Both at once agree with each other and are still empty.
     for (name, wrong) in rows {
         let mut call = usual(bench);
-        let form = wrong(Form::dense(call.output_shape));
-        (call.inputs[0].disguise, call.output_disguise) = (Some(form), Some(form));
+        let forms = [call.inputs[0].shape, call.output_shape].map(|shape| wrong(Form::dense(shape)));
+        (call.inputs[0].disguise, call.output_disguise) = (Some(forms[0]), Some(forms[1]));
         calls.push((format!("image and output of {name}"), call));
     }
     refused(bench, calls)
@@ -110,6 +115,26 @@ fn output_shape(bench: &Bench) -> Verdict {
         (format!("an output {output_shape:?} of an image {shape:?}"), RawCall { output_shape, ..usual(bench) })
     });
     refused(bench, calls.into_iter().filter(|(_, call)| call.output_shape != shape).collect())
+}
+
+fn aligned_grid(bench: &Bench) -> Verdict {
+    let aligned = (0..).zip(&bench.descriptor.inputs).filter(|(_, input)| input.aligned);
+    let places: Vec<usize> = aligned.map(|(place, _)| place).collect();
+    if places.is_empty() {
+        return Err(Stop::Skip("it has no aligned inputs".into()));
+    }
+    let calls = places.into_iter().flat_map(|place| {
+        [2, 3, 4].map(|axis| {
+            let mut call = usual(bench);
+            let image = call.inputs[0].shape;
+            let mut shape = image;
+            shape[axis] += 1;
+            let voxels = vec![0.0; shape.iter().product()];
+            call.inputs[place] = Array { shape, voxels, disguise: None };
+            (format!("input {place} of shape {shape:?} beside an image {image:?}"), call)
+        })
+    });
+    refused(bench, calls.collect())
 }
 
 fn missing(bench: &Bench) -> Verdict {

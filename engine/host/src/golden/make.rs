@@ -1,6 +1,6 @@
 use std::{fs, path::Path};
 
-use isoscan_abi::{Axes, Input, Patching, Unit};
+use isoscan_abi::{Axes, Input, Patching, Refine, Unit};
 
 use super::{
     origin_of,
@@ -89,7 +89,10 @@ fn vector_of(plugin: &Plugin, name: &str, [x, y, z]: [usize; 3]) -> Result<(Gold
         let voxels = phantom([x, y, z], range_of(input), k);
         (input.name.clone(), Tensor { shape, voxels })
     };
-    let mut vector = Vector { inputs: inputs.iter().enumerate().map(phantom).collect(), shape, expected: Vec::new() };
+    let defaults = plugin.descriptor().check_params(&[].into()).unwrap_or_default();
+    let output_shape = Refine::output_shape(plugin.descriptor().output.refine.factors(&defaults), shape);
+    let inputs_made = inputs.iter().enumerate().map(phantom).collect();
+    let mut vector = Vector { inputs: inputs_made, shape: output_shape, expected: Vec::new() };
     let mut golden = Golden {
         file: format!("{FOLDER}/{name}.safetensors"),
         params: [].into(),

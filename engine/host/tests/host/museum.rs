@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use isoscan_abi::{Context, ParamValue};
+use isoscan_abi::{Context, ParamValue, TrainContext};
 use isoscan_host::{Fault, Isolation, Options, Party, Plugin, Request, Step, TrainConfig, open_bundle};
 
 use crate::plugins::{built_by_cargo, built_by_cc, built_by_cxx, open, options};
@@ -65,7 +65,15 @@ fn a_plugin_of_contract_1_0_trains() {
     let plugin = open(&library, options());
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().to_owned();
-    let config = TrainConfig { params: [].into(), seed: 1, threads: 1, steps: 1, resume: None, folder };
+    let config = TrainConfig {
+        params: [].into(),
+        seed: 1,
+        threads: 1,
+        steps: 1,
+        resume: None,
+        folder,
+        context: TrainContext::default(),
+    };
     let mut session = plugin.train(&config).unwrap();
     let mut pair = [1.0, 8.0].map(|value| {
         let mut patch = session.buffer([1; 5]).unwrap();

@@ -11,6 +11,7 @@ use std::{
     process::Command,
 };
 
+use isoscan_abi::TrainContext;
 use isoscan_host::{Fault, Isolation, Level, Options, Party, Plugin, Policy, Step, TrainConfig, open_bundle};
 
 use crate::plugins::{bundle_of, call, odd, open, options, probes, worker_without};
@@ -271,6 +272,7 @@ fn training_writes_into_its_folder_only() {
         steps: 1,
         resume: None,
         folder: folder.into(),
+        context: TrainContext::default(),
     };
     let mut session = plugin.train(&config(folder.path())).unwrap();
     let inner = folder.path().join("inner");

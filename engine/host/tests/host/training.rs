@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use isoscan_abi::TrainContext;
 use isoscan_host::{Fault, Isolation, Options, Party, Plugin, Step, TensorBuf, TrainConfig};
 
 use crate::plugins::{identity, odd, open, options};
 
 fn config(folder: &Path, resume: Option<&Path>) -> TrainConfig {
     let (resume, folder) = (resume.map(Into::into), folder.into());
-    TrainConfig { params: [].into(), seed: 1, threads: 1, steps: 4, resume, folder }
+    TrainConfig { params: [].into(), seed: 1, threads: 1, steps: 4, resume, folder, context: TrainContext::default() }
 }
 
 fn patch(plugin: &Plugin, voxels: [f32; 2]) -> TensorBuf {
