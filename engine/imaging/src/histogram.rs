@@ -227,16 +227,7 @@ fn unsortable(key: u32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::Array3;
-
     use super::*;
-    use crate::{Geometry, Modality, Unit};
-
-    fn row(values: &[f32]) -> Volume {
-        let geometry = Geometry::axis_aligned([values.len(), 1, 1], [1.0; 3]).unwrap();
-        let voxels = Array3::from_shape_vec((1, 1, values.len()), values.to_vec()).unwrap();
-        Volume::new(voxels, geometry, Modality::Mr, Unit::Arbitrary).unwrap()
-    }
 
     #[test]
     fn percentiles_are_those_of_the_sorted_values() {
@@ -245,7 +236,7 @@ mod tests {
         let mut sorted = values.clone();
         sorted.sort_by(f32::total_cmp);
         let percents = [0.0, 0.1, 25.0, 37.12345, 50.0, 99.0, 100.0];
-        let volume = row(&values);
+        let volume = Volume::row(&values);
         let found = Region::new(&volume, None).unwrap().percentiles(&percents, |v| v);
         for (percent, found) in percents.into_iter().zip(found) {
             let place = percent / 100.0 * 70_000.0;
@@ -256,12 +247,12 @@ mod tests {
 
     #[test]
     fn values_that_are_not_finite_do_not_count() {
-        let volume = row(&[f32::NAN, -2.0, f32::INFINITY, -0.0, 5.0, f32::NEG_INFINITY, 0.0]);
+        let volume = Volume::row(&[f32::NAN, -2.0, f32::INFINITY, -0.0, 5.0, f32::NEG_INFINITY, 0.0]);
         let region = Region::new(&volume, None).unwrap();
         assert_eq!(region.summary(), Summary { count: 4, min: -2.0, max: 5.0, sum: 3.0 });
         assert_eq!(region.percentiles(&[0.0, 50.0, 100.0], |v| v), [-2.0, 0.0, 5.0]);
         assert_eq!(region.percentiles(&[0.0, 50.0], |v| -v), [-5.0, 0.0]);
-        let none = row(&[f32::NAN]);
+        let none = Volume::row(&[f32::NAN]);
         assert!(Region::new(&none, None).unwrap().percentiles(&[50.0], |v| v)[0].is_nan());
     }
 }

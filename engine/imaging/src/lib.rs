@@ -56,7 +56,7 @@ pub use crop::{PadMode, crop, crop_to_mask, fit_to_size, pad, pad_to_multiple};
 pub use distance::{distance, signed_distance};
 pub use error::Error;
 pub use gaussian::{gaussian, shrink};
-pub use geometry::{Affine3, Geometry, with_spacing};
+pub use geometry::{Affine3, Geometry, refined, with_spacing};
 pub use gradient::{gradient, gradient_magnitude};
 pub use histogram_matching::{HistogramMatching, match_histogram};
 pub use intensity::{IntensityCurve, IntensityScale, Normalization, clip, normalize, window};

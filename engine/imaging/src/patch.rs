@@ -54,6 +54,18 @@ impl Patch {
     pub fn voxel_count(&self) -> usize {
         self.size.iter().fold(1, |n: usize, &s| n.saturating_mul(s))
     }
+
+    /// The same box in the volume [refined](crate::refined) by `factors`.
+    pub fn refined(&self, factors: [usize; 3]) -> Self {
+        let times = |voxels: [usize; 3]| std::array::from_fn(|a| voxels[a].saturating_mul(factors[a]));
+        Self {
+            index: self.index,
+            first: std::array::from_fn(|a| self.first[a].saturating_mul(factors[a] as i64)),
+            size: times(self.size),
+            core_first: times(self.core_first),
+            core_size: times(self.core_size),
+        }
+    }
 }
 
 impl PatchGrid {
@@ -72,15 +84,7 @@ impl PatchGrid {
         for a in 0..3 {
             (patch_size[a], core[a]) = cut(size[a], patch[a], halo[a], multiple[a])?;
         }
-        for (of, voxels) in [("volume", size), ("patch", patch_size)] {
-            if voxels.iter().try_fold(1usize, |n, &s| n.checked_mul(s)).is_none_or(|n| n > isize::MAX as usize / 4) {
-                return Err(Error::InvalidArgument {
-                    name: "patch grid",
-                    expected: "a volume and patches that fit in memory",
-                    found: format!("a {of} of {voxels:?} voxels"),
-                });
-            }
-        }
+        require_in_memory(size, patch_size)?;
         let count: [usize; 3] = std::array::from_fn(|a| size[a].div_ceil(core[a]));
         let place = |index: usize| {
             let step = [index % count[0], index / count[0] % count[1], index / count[0] / count[1]];
@@ -95,6 +99,18 @@ impl PatchGrid {
         };
         let patches = (0..count.iter().product()).map(place).collect();
         Ok(Self { size, patch_size, halo, count, patches })
+    }
+
+    /// The same cuts of the volume [refined](crate::refined) by `factors`: every number of voxels is multiplied.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when the refined volume or its patches fit no memory.
+    pub fn refined(&self, factors: [usize; 3]) -> Result<Self, Error> {
+        let times = |voxels: [usize; 3]| std::array::from_fn(|a| voxels[a].saturating_mul(factors[a]));
+        let (size, patch_size) = (times(self.size), times(self.patch_size));
+        require_in_memory(size, patch_size)?;
+        let patches = self.patches.iter().map(|patch| patch.refined(factors)).collect();
+        Ok(Self { size, patch_size, halo: times(self.halo), count: self.count, patches })
     }
 
     /// Voxels of the volume along x, y, z.
@@ -151,6 +167,19 @@ pub fn gather(volume: &Volume, patch: &Patch, out: &mut [f32]) -> Result<(), Err
         }
         for i in (0..begin).chain(end..nx) {
             row[i] = line[reflected(patch.first[0], i, size[0])];
+        }
+    }
+    Ok(())
+}
+
+fn require_in_memory(size: [usize; 3], patch_size: [usize; 3]) -> Result<(), Error> {
+    for (of, voxels) in [("volume", size), ("patch", patch_size)] {
+        if voxels.iter().try_fold(1usize, |n, &s| n.checked_mul(s)).is_none_or(|n| n > isize::MAX as usize / 4) {
+            return Err(Error::InvalidArgument {
+                name: "patch grid",
+                expected: "a volume and patches that fit in memory",
+                found: format!("a {of} of {voxels:?} voxels"),
+            });
         }
     }
     Ok(())
@@ -262,6 +291,25 @@ mod tests {
         gather(&row, &far, &mut out[..4]).unwrap();
         assert_eq!(out[0], out[2]);
         assert_eq!(gather(&row, &patch, &mut out[..8]), Err(Error::PatchLength { index: 0, expected: 9, found: 8 }));
+    }
+
+    #[test]
+    fn a_refined_grid_joins_what_was_cut_on_the_coarse_one() {
+        let source = volume([7, 5, 3]);
+        let grid = PatchGrid::new([7, 5, 3], [4, 3, 1], [1, 1, 0], [1; 3]).unwrap();
+        let fine = grid.refined([2, 3, 1]).unwrap();
+        assert_eq!((fine.size(), fine.patch_size(), fine.halo()), ([14, 15, 3], [8, 9, 1], [2, 3, 0]));
+        let mut blender = Blender::new(&fine, Blend::Constant);
+        for patch in grid.patches() {
+            let mut values = vec![0.0; patch.voxel_count()];
+            gather(&source, patch, &mut values).unwrap();
+            let [nx, ny, nz] = patch.size;
+            let finer = Array3::from_shape_fn((nz, 3 * ny, 2 * nx), |(k, j, i)| values[(k * ny + j / 3) * nx + i / 2]);
+            blender.add(&patch.refined([2, 3, 1]), finer.as_slice().unwrap()).unwrap();
+        }
+        let joined = blender.finish().unwrap();
+        assert!(joined.indexed_iter().all(|((k, j, i), &value)| value == source.voxels()[[k, j / 3, i / 2]]));
+        assert!(matches!(grid.refined([usize::MAX; 3]), Err(Error::InvalidArgument { .. })));
     }
 
     #[test]

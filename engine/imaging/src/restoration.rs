@@ -3,7 +3,7 @@ use crate::orientation::Turn;
 use crate::{
     Affine3, Error, Geometry, HistogramMatching, IntensityCurve, IntensityScale, Interpolation, Mask, Modality,
     Normalization, Orientation, Registration, StandardScale, Unit, Volume, match_histogram, move_by, normalize,
-    resample, standardize,
+    refined, resample, standardize,
 };
 
 /// What was done to a volume, and how to take it back.
@@ -173,6 +173,27 @@ impl Restoration {
         Ok(changed)
     }
 
+    /// The same steps for an answer on the prepared grid [refined](crate::refined) by `factors` along its axes: it comes back
+    /// onto the original grid, refined by the same factors along the axes that they came from. What a crop removed stays
+    /// background, since the source has no voxels of that size.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGeometry`] when a refined grid fits no memory.
+    pub fn refined(&self, factors: [usize; 3]) -> Result<Self, Error> {
+        if factors == [1; 3] {
+            return Ok(self.clone());
+        }
+        let mut after = factors;
+        let mut steps = Vec::with_capacity(self.steps.len());
+        for step in self.steps.iter().rev() {
+            let (step, before) = step.refined(after)?;
+            steps.push(step);
+            after = before;
+        }
+        steps.reverse();
+        Ok(Self { steps })
+    }
+
     /// Brings a volume on the prepared grid back onto the original one, whose [`Geometry`] it gets bit for bit.
     ///
     /// Intensities follow what the volume says it is:
@@ -197,6 +218,32 @@ impl Restoration {
 }
 
 impl Step {
+    /// The step between grids refined by `factors` along the axes of the one after it, and the factors along those of the
+    /// one before it.
+    fn refined(&self, factors: [usize; 3]) -> Result<(Self, [usize; 3]), Error> {
+        let fine = |geometry: &Geometry| refined(geometry, factors);
+        let step = match self {
+            Self::Turn { turn, before, after } => {
+                let mut turned = [1; 3];
+                for (axis, factor) in factors.into_iter().enumerate() {
+                    turned[turn.from[axis]] = factor;
+                }
+                let step = Self::Turn { turn: *turn, before: refined(before, turned)?, after: fine(after)? };
+                return Ok((step, turned));
+            }
+            Self::Resample { interpolation, before, after } => {
+                Self::Resample { interpolation: *interpolation, before: fine(before)?, after: fine(after)? }
+            }
+            Self::Crop { first, before, after, .. } => {
+                let first = std::array::from_fn(|a| first[a].saturating_mul(factors[a] as i64));
+                Self::Crop { first, before: fine(before)?, after: fine(after)?, cut_off: None }
+            }
+            Self::Move { before, after } => Self::Move { before: fine(before)?, after: fine(after)? },
+            Self::Scale { .. } | Self::Curve { .. } => self.clone(),
+        };
+        Ok((step, factors))
+    }
+
     fn undo(&self, volume: Volume) -> Result<Volume, Error> {
         match self {
             Self::Turn { turn, before, after } => {
@@ -391,6 +438,52 @@ mod tests {
         let labels = prepared.map(|v| if v > 0.0 { 3.0 } else { 1.0 }).with_meaning(Modality::Seg, Unit::Label);
         let back = restoration.undo(&labels).unwrap();
         assert!(back.as_slice().iter().all(|v| *v == 3.0 || *v == 1.0));
+    }
+
+    #[test]
+    fn a_finer_answer_comes_back_onto_the_refined_grid_from_all_48_orientations() {
+        let source = source();
+        let world = |geometry: &Geometry, [i, j, k]: [usize; 3]| {
+            let [x, y, z] = geometry.world_from_voxel().apply([i as f64, j as f64, k as f64]);
+            (2.0 * x - y + 0.5 * z) as f32
+        };
+        for orientation in Orientation::all() {
+            let mut restoration = Restoration::new();
+            let turned = restoration.reorient(&source, orientation);
+            let fine = refined(turned.geometry(), [2, 1, 3]).unwrap();
+            let [nx, ny, nz] = fine.size();
+            let voxels = Array3::from_shape_fn((nz, ny, nx), |(k, j, i)| world(&fine, [i, j, k]));
+            let answer = Volume::new(voxels, fine, Modality::Ct, Unit::Hounsfield).unwrap();
+            let back = restoration.refined([2, 1, 3]).unwrap().undo(&answer).unwrap();
+            let mut factors = [0, 1, 2].map(|a| back.geometry().size()[a] / source.geometry().size()[a]);
+            assert_same_grid(back.geometry(), &refined(source.geometry(), factors).unwrap());
+            for ((k, j, i), value) in back.voxels().indexed_iter() {
+                assert!((value - world(back.geometry(), [i, j, k])).abs() < 1e-3, "{orientation}");
+            }
+            factors.sort_unstable();
+            assert_eq!(factors, [1, 2, 3]);
+        }
+    }
+
+    #[test]
+    fn a_finer_answer_comes_back_through_crops_and_resampling() {
+        let source = source();
+        let mut restoration = Restoration::new();
+        let cropped = restoration.crop(&source, [2, -1, 0], [4, 10, 7], -1000.0).unwrap();
+        let fine = refined(cropped.geometry(), [2, 2, 1]).unwrap();
+        let answer = Volume::filled(7.0, fine, Modality::Ct, Unit::Hounsfield);
+        let back = restoration.refined([2, 2, 1]).unwrap().undo(&answer).unwrap();
+        assert_same_grid(back.geometry(), &refined(source.geometry(), [2, 2, 1]).unwrap());
+        assert_eq!([3, 4, 11, 12].map(|i| back.voxels()[[0, 0, i]]), [-1000.0, 7.0, 7.0, -1000.0]);
+
+        let mut restoration = Restoration::new();
+        let coarse = crate::with_spacing(source.geometry(), [1.4, 1.8, 2.6]).unwrap();
+        let prepared = restoration.resample(&source, &coarse, Interpolation::Linear, 0.0);
+        let fine = refined(prepared.geometry(), [2, 2, 2]).unwrap();
+        let back = restoration.refined([2; 3]).unwrap();
+        let back = back.undo(&Volume::filled(7.0, fine, Modality::Ct, Unit::Hounsfield)).unwrap();
+        assert_same_grid(back.geometry(), &refined(source.geometry(), [2; 3]).unwrap());
+        assert_eq!(back.voxels()[[6, 7, 8]], 7.0);
     }
 
     #[test]

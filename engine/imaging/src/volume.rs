@@ -181,3 +181,13 @@ impl Volume {
         Self { voxels: self.voxels.mapv(f), geometry: self.geometry.clone(), modality: self.modality, unit: self.unit }
     }
 }
+
+#[cfg(test)]
+impl Volume {
+    /// A row of voxels 1 mm apart.
+    pub(crate) fn row(values: &[f32]) -> Self {
+        let geometry = Geometry::axis_aligned([values.len(), 1, 1], [1.0; 3]).unwrap();
+        let voxels = Array3::from_shape_vec((1, 1, values.len()), values.to_vec()).unwrap();
+        Self::new(voxels, geometry, Modality::Mr, Unit::Arbitrary).unwrap()
+    }
+}

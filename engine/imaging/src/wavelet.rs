@@ -111,16 +111,10 @@ mod tests {
     use super::*;
     use crate::{Geometry, Modality, Unit};
 
-    fn row(values: &[f32]) -> Volume {
-        let geometry = Geometry::axis_aligned([values.len(), 1, 1], [1.0; 3]).unwrap();
-        let voxels = Array3::from_shape_vec((1, 1, values.len()), values.to_vec()).unwrap();
-        Volume::new(voxels, geometry, Modality::Mr, Unit::Arbitrary).unwrap()
-    }
-
     #[test]
     fn haar_by_hand() {
         // Low: (x[o+1] + x[o]) / √2; high: (x[o] - x[o+1]) / √2; the row repeats itself.
-        let bands = wavelet_bands(&row(&[1.0, 3.0, 8.0, 0.0]), "haar".parse().unwrap(), 1).unwrap();
+        let bands = wavelet_bands(&Volume::row(&[1.0, 3.0, 8.0, 0.0]), "haar".parse().unwrap(), 1).unwrap();
         let expected: [(&str, [f32; 4]); 2] = [("L", [4.0, 11.0, 8.0, 1.0]), ("H", [-2.0, -5.0, 8.0, -1.0])];
         for (band, (name, values)) in bands.iter().zip(expected) {
             assert_eq!(band.name, name);

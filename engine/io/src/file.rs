@@ -6,6 +6,7 @@ use std::sync::Arc;
 use isoscan_imaging::{Geometry, Modality, Unit, Volume};
 use ndarray::Array3;
 
+use crate::inflate::Narrow;
 use crate::nifti::{Comment, Stored, default_unit, meaning};
 use crate::samples::{Samples, head};
 use crate::{Derivation, Error, Series, SeriesKind, SeriesSummary, Source, Warning};
@@ -156,6 +157,16 @@ pub(crate) fn read(
     let files = paths(path, &header.samples);
     let source = FileSource::new(kind, files, header.geometry, header.samples.stored, derivation);
     Ok(Series { volume, source: Source::File(source), padding: None, warnings: header.warnings })
+}
+
+/// Labels and grid of a label map of whole numbers that fit into a byte; `None` for any other image.
+pub(crate) fn read_label_map(path: &Path, kind: SeriesKind) -> Result<Option<(Narrow, Geometry)>, Error> {
+    if matches!(kind, SeriesKind::Png | SeriesKind::Tiff) {
+        return Ok(None);
+    }
+    let header = open(path, kind)?;
+    let labels = if header.scale.is_none() { header.samples.labels()? } else { None };
+    Ok(labels.map(|labels| (labels, header.geometry)))
 }
 
 fn open(path: &Path, kind: SeriesKind) -> Result<Header, Error> {

@@ -1,13 +1,17 @@
 use std::path::{Path, PathBuf};
 
 use isoscan_imaging::{Geometry, Mask, Modality, Unit, Volume};
-use ndarray::Zip;
+use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use crate::dicom::Slice;
+use crate::label_map::read_label_map;
 use crate::rtstruct::{self, read_rtstruct};
 use crate::seg::{self, read_segment};
 use crate::{Error, ReadOptions, Warning, read_with};
+
+/// Voxels looked at by one core at a time.
+const RUN: usize = 1 << 16;
 
 /// Which region of a structure set, segmentation or label map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +151,11 @@ fn region_file(slice: &Slice) -> Option<RegionFile> {
 pub fn read_labels(path: &Path) -> Result<Volume, Error> {
     let options = ReadOptions { modality: Some(Modality::Seg), unit: Some(Unit::Label), ..ReadOptions::default() };
     let volume = read_with(path, &options)?.volume;
+    // Those that fit into i32 are told side by side, and nearly always all do.
+    if volume.as_slice().par_chunks(RUN).all(|run| run.iter().fold(true, |whole, &v| whole & ((v as i32) as f32 == v)))
+    {
+        return Ok(volume);
+    }
     match volume.as_slice().iter().find(|v| v.fract() != 0.0 || !v.is_finite()) {
         Some(&found) => Err(Error::NotALabelMap { found, path: path.to_owned() }),
         None => Ok(volume),
@@ -164,12 +173,8 @@ pub fn read_mask(path: &Path, label: Option<i32>) -> Result<Mask, Error> {
     {
         return seg::read_own_mask(&slice, label);
     }
-    let labels = read_labels(path)?;
-    let inside = match label {
-        Some(label) => return Ok(Mask::of_label(&labels, label)),
-        None => Zip::from(labels.voxels()).map_collect(|&v| v != 0.0),
-    };
-    Mask::new(inside, labels.geometry().clone()).map_err(|source| Error::Image { source, path: path.to_owned() })
+    let labels = read_label_map(path)?;
+    Ok(label.map_or_else(|| labels.foreground(), |label| labels.mask(label)))
 }
 
 /// Reads a region of interest from any file that holds one, on the grid of an image: a structure set, a DICOM segmentation

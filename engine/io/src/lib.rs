@@ -28,6 +28,8 @@ mod dicom;
 mod diff;
 mod error;
 mod file;
+mod inflate;
+mod label_map;
 mod labels;
 mod metaimage;
 mod nifti;
@@ -47,12 +49,14 @@ mod write;
 
 pub use bids::{BidsDataset, BidsImage, is_bids, read_bids, read_bids_masks, write_bids_derivative};
 pub use dicom::{
-    Code, DicomSource, Finding, NewSeries, Quantity, Rule, Segment, Severity, check_dicom, check_rules, write_dicom,
-    write_dicom_enhanced, write_dicom_new, write_dicom_slices, write_parametric_map, write_segmentation,
+    Code, DicomSource, DxTechnique, Finding, MrTechnique, NewSeries, PtTechnique, Quantity, Rule, Segment, Severity,
+    Technique, check_dicom, check_rules, write_dicom, write_dicom_enhanced, write_dicom_new, write_dicom_slices,
+    write_parametric_map, write_segmentation,
 };
 pub use diff::{Diff, GeometryChange, HeaderChange, Range, VoxelChange, diff};
 pub use error::Error;
 pub use file::FileSource;
+pub use label_map::{LabelMap, read_label_map};
 pub use labels::{Region, RegionFile, RegionKind, Selector, list_regions, read_labels, read_mask, read_mask_on};
 pub use metaimage::write_metaimage;
 pub use nifti::{

@@ -17,7 +17,7 @@ pub(crate) use fields::fields;
 pub(crate) use gzip::{PART, deflate, write_gzip};
 pub(crate) use meaning::{Comment, Meaning, default_unit, meaning};
 pub use read::NiftiSource;
-pub(crate) use read::{header_of, is_nifti, read_nifti, read_nifti_volume, summarize};
+pub(crate) use read::{header_of, is_nifti, read_label_map, read_nifti, read_nifti_volume, summarize};
 pub(crate) use slices::open_slices;
 pub use slices::write_nifti_slices;
 pub(crate) use voxels::Stored;

@@ -15,6 +15,7 @@ pub use self::png::write_png;
 pub use self::tiff::write_tiff;
 
 use crate::file::Header;
+use crate::inflate::MOST_DEFLATED;
 use crate::nifti::{Comment, Stored};
 use crate::samples::{Packing, Samples, Start};
 use crate::{Error, Warning};
@@ -130,9 +131,6 @@ fn fenced<T>(what: &'static str, path: &Path, decode: impl FnOnce() -> Result<T,
     let stopped = || Error::Codec { what, reason: "bytes that stop the decoder".to_owned(), path: path.to_owned() };
     crate::dicom::fenced(decode).unwrap_or_else(|| Err(stopped()))
 }
-
-/// Deflate cannot shrink further than this, so a header that promises more is wrong.
-const MOST_DEFLATED: u64 = 1032;
 
 fn require_bytes(expected: u64, path: &Path) -> Result<(), Error> {
     let failed = |source| Error::Io { action: "read", path: path.to_owned(), source };

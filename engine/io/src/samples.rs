@@ -7,10 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 
 use crate::Error;
+use crate::inflate::{GZIP, MOST_DEFLATED, Narrow, Numbers, Packed, read_part};
 use crate::nifti::Stored;
-
-/// Deflate cannot shrink further than this, so a header that promises more is wrong.
-const MOST_DEFLATED: u64 = 1032;
 
 /// How the bytes are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +68,12 @@ impl Samples {
         if self.files.is_empty() || total % self.files.len() != 0 {
             return Err(too_many());
         }
+        if self.packing == Packing::Deflated
+            && let Some((file, first, length)) = self.only_file()
+            && let Some(voxels) = packed(file, first)?.voxels(length, total, self.numbers())
+        {
+            return Ok(voxels);
+        }
         let per_file = total / self.files.len();
         let count = total / self.volumes();
         let (lane, block) = (volume % self.inner, volume / self.inner);
@@ -85,6 +89,38 @@ impl Samples {
             }
         }
         Ok(voxels)
+    }
+
+    /// The labels of a file of one volume whose stored numbers take 4 bytes at most, are whole and fit into a byte; `None`
+    /// for any other file.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn labels(&self) -> Result<Option<Narrow>, Error> {
+        let content = match (self.packing, self.only_file()) {
+            _ if self.stored.bytes() > 4 => None,
+            (Packing::Deflated, Some((file, first, length))) => packed(file, first)?.content(length),
+            (Packing::Plain, Some((file, first, length))) => {
+                read_part(file, first, length).map_err(|source| failed("read", file, source))?
+            }
+            _ => None,
+        };
+        Ok(content.and_then(|content| self.numbers().labels(content, 0)))
+    }
+
+    /// The only file, when it holds one volume from a known byte on, that byte, and the bytes of the volume.
+    fn only_file(&self) -> Option<(&Path, u64, usize)> {
+        let ([file], 1) = (self.files.as_slice(), self.volumes()) else { return None };
+        let first = match self.start {
+            Start::At(first) => first,
+            Start::Behind { lines: 0, bytes: 0 } => 0,
+            _ => return None,
+        };
+        Some((file, first, self.total()? * self.stored.bytes()))
+    }
+
+    fn numbers(&self) -> Numbers {
+        Numbers { stored: self.stored, big_endian: self.big_endian, scale: None }
     }
 
     fn total(&self) -> Option<usize> {
@@ -176,6 +212,11 @@ impl Samples {
     }
 }
 
+fn packed(path: &Path, first: u64) -> Result<Packed, Error> {
+    let bytes = std::fs::read(path).map_err(|source| failed("read", path, source))?;
+    Ok(Packed::new(bytes, usize::try_from(first).unwrap_or(usize::MAX)))
+}
+
 /// What is wanted of one file, in samples.
 struct Part {
     skipped: usize,
@@ -212,7 +253,7 @@ impl Bytes {
         let packed = packing == Packing::Deflated;
         let reader: Box<dyn Read + Send> = match packed {
             false => Box::new(reader),
-            true if reader.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]) => Box::new(MultiGzDecoder::new(reader)),
+            true if reader.fill_buf().map_err(io)?.starts_with(&GZIP) => Box::new(MultiGzDecoder::new(reader)),
             true => Box::new(ZlibDecoder::new(reader)),
         };
         let mut opened = Self { reader, packed, length: file_length - at, path: path.to_owned() };

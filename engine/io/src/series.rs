@@ -7,7 +7,7 @@ use isoscan_imaging::{Mask, Modality, Volume};
 use sha2::{Digest, Sha256};
 
 use crate::dicom::text;
-use crate::provenance::{hexadecimal, sha256_file};
+use crate::provenance::{hexadecimal, sha256, sha256_file};
 use crate::{DicomSource, Error, FileSource, NiftiSource};
 
 /// One image volume as read, with what is needed to write an image derived from it.
@@ -75,6 +75,27 @@ impl Source {
     pub fn frame_of_reference(&self) -> Option<String> {
         match self {
             Self::Dicom(dicom) => text(&dicom.slices().first()?.object, tags::FRAME_OF_REFERENCE_UID),
+            _ => None,
+        }
+    }
+
+    /// A digest that is the same for images of one patient and tells nothing else; `None` when the files name none.
+    pub fn patient_digest(&self) -> Option<String> {
+        self.digest_of(tags::PATIENT_ID)
+    }
+
+    /// A digest that is the same for images of one study and tells nothing else; `None` when the files name none.
+    pub fn study_digest(&self) -> Option<String> {
+        self.digest_of(tags::STUDY_INSTANCE_UID)
+    }
+
+    fn digest_of(&self, tag: dicom_core::Tag) -> Option<String> {
+        match self {
+            Self::Dicom(dicom) => {
+                let value = text(&dicom.slices().first()?.object, tag)?;
+                let value = value.trim();
+                (!value.is_empty()).then(|| sha256(format!("{tag}{value}").as_bytes()))
+            }
             _ => None,
         }
     }

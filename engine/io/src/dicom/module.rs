@@ -1,76 +1,14 @@
-//! Attributes that an object must have whatever it was made from, and series made from nothing.
-
-use std::path::{Path, PathBuf};
+//! Attributes that an object must have whatever it was made from.
 
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
-use isoscan_imaging::{Modality, Unit, Volume};
+use isoscan_imaging::Modality;
 
-use super::attributes::{code, put, put_decimals, put_empty, put_items, text};
-use super::encode::plan;
-use super::output::{self, Draft};
+use super::attributes::{code, put, put_empty, put_items, text};
+use super::output;
 use super::uid::uid;
-use crate::Error;
 use crate::provenance::sha256;
-
-/// What a series made from nothing says of itself. It is the image of a phantom: no patient, no date.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NewSeries {
-    /// Patient ID and name, such as `PHANTOM-01`.
-    pub patient_id: String,
-    /// Series Description; 64 characters are kept.
-    pub description: String,
-    /// Convolution Kernel.
-    pub kernel: String,
-    /// Peak voltage, kV.
-    pub kvp: f64,
-    /// Exposure, mAs.
-    pub exposure_mas: f64,
-    /// Slice thickness, mm.
-    pub thickness_mm: f64,
-    /// Series Number.
-    pub number: u32,
-    /// The study's UIDs follow from this text, the series' also from the description and the voxels: series with the same
-    /// seed share one study and one frame of reference.
-    pub uid_seed: String,
-}
-
-/// Writes the CT image of a phantom as a folder of slices, `00001.dcm` onwards, whole or not at all: original images,
-/// marked as synthetic data. Gives the files in slice order. The same input gives the same bytes.
-///
-/// # Errors
-/// [`Error::NotWritable`] for anything but CT in HU, [`Error::NotFinite`], [`Error::OutputExists`], [`Error::Io`].
-pub fn write_dicom_new(dir: &Path, volume: &Volume, new: &NewSeries) -> Result<Vec<PathBuf>, Error> {
-    if (volume.modality(), volume.unit()) != (Modality::Ct, Unit::Hounsfield) {
-        return Err(Error::NotWritable { modality: volume.modality(), unit: volume.unit(), path: dir.to_owned() });
-    }
-    let plan = plan(volume, None, dir)?;
-    let content = output::Content::of(volume, &plan, dir)?.hashes;
-    let mut object = fresh_study(&new.patient_id, &new.uid_seed);
-    complete(&mut object, Modality::Ct, &new.uid_seed);
-    let series = uid(&["series", &new.uid_seed, &new.description, &content.join("")]);
-    put(&mut object, tags::SERIES_INSTANCE_UID, VR::UI, series.clone());
-    put(&mut object, tags::SERIES_NUMBER, VR::IS, new.number.to_string());
-    put(&mut object, tags::SERIES_DESCRIPTION, VR::LO, output::ascii(&new.description, 64));
-    put(&mut object, tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\AXIAL");
-    put(&mut object, tags::SYNTHETIC_DATA, VR::CS, "YES");
-    put(&mut object, tags::CONTENT_QUALIFICATION, VR::CS, "RESEARCH");
-    put(&mut object, tags::MANUFACTURER_MODEL_NAME, VR::LO, "Isoscan phantom");
-    put(&mut object, tags::CONVOLUTION_KERNEL, VR::SH, output::ascii(&new.kernel, 16));
-    put_decimals(&mut object, tags::KVP, &[new.kvp]);
-    put(&mut object, tags::EXPOSURE, VR::IS, format!("{:.0}", new.exposure_mas));
-    put_decimals(&mut object, tags::SLICE_THICKNESS, &[new.thickness_mm]);
-    put(&mut object, tags::PATIENT_POSITION, VR::CS, "HFS");
-    put_decimals(&mut object, tags::WINDOW_CENTER, &[40.0]);
-    put_decimals(&mut object, tags::WINDOW_WIDTH, &[400.0]);
-    output::write_slices(dir, volume, &plan, &[], |k| {
-        let mut object = object.clone();
-        put(&mut object, tags::SOP_INSTANCE_UID, VR::UI, uid(&["image", &series, &k.to_string(), &content[k]]));
-        output::put_grid(&mut object, volume, k);
-        Draft { object, padding: None }
-    })
-}
 
 /// Patient, study and frame of reference of nobody. The patient is named by `patient_id`, the UIDs follow from `seed`.
 pub(crate) fn fresh_study(patient_id: &str, seed: &str) -> InMemDicomObject {

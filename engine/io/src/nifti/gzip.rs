@@ -9,9 +9,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use rayon::prelude::*;
 
 use crate::Error;
-
-/// Deflate cannot shrink further than this, so a header that promises more is wrong.
-const MOST_DEFLATED: u64 = 1032;
+use crate::inflate::{GZIP, MOST_DEFLATED};
 
 /// A file's content, unpacked when it is gzip (also of several members, each checksum verified).
 pub(crate) struct Stream {
@@ -27,7 +25,7 @@ impl Stream {
         let file = File::open(path).map_err(failed)?;
         let file_length = file.metadata().map_err(failed)?.len();
         let mut buffered = BufReader::with_capacity(1 << 17, file);
-        let gzip = buffered.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
+        let gzip = buffered.fill_buf().map_err(failed)?.starts_with(&GZIP);
         let reader: Box<dyn Read + Send> =
             if gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
         Ok(Self { reader, gzip, path: path.to_owned(), file_length })
@@ -88,32 +86,6 @@ impl Stream {
         let path = self.path.clone();
         if self.gzip { Error::Gzip { source, path } } else { Error::Io { action: "read", path, source } }
     }
-}
-
-/// The packed bytes of a file that may be one gzip member of exactly `length` unpacked bytes, told by the length in its
-/// last four bytes; `None` when it cannot be.
-pub(crate) fn read_one_member(path: &Path, length: u64) -> Result<Option<Vec<u8>>, Error> {
-    let packed = std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
-    let possible = length <= (packed.len() as u64).saturating_mul(MOST_DEFLATED);
-    let told = packed.last_chunk::<4>().is_some_and(|last| u32::from_le_bytes(*last) == length as u32);
-    Ok((possible && told).then_some(packed))
-}
-
-/// Unpacks one member that fills `content` exactly, its checksum verified; otherwise gives false and leaves some other
-/// content.
-pub(crate) fn unpack_member(packed: &[u8], content: &mut [u8]) -> bool {
-    libdeflater::Decompressor::new().gzip_decompress(packed, content).is_ok_and(|n| n == content.len())
-}
-
-/// The content of a file of one member of exactly `length` unpacked bytes; `None` for any other file.
-pub(crate) fn unpack(path: &Path, length: u64) -> Result<Option<Vec<u8>>, Error> {
-    let Some(packed) = read_one_member(path, length)? else { return Ok(None) };
-    let mut content = Vec::new();
-    if content.try_reserve_exact(length as usize).is_err() {
-        return Ok(None);
-    }
-    content.resize(length as usize, 0);
-    Ok(unpack_member(&packed, &mut content).then_some(content))
 }
 
 /// Writes `total` bytes as one gzip member, deflated in parallel. `part(i)` gives the `i`-th run of [`PART`] bytes (the

@@ -6,20 +6,16 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::gzip::{self, Stream};
+use super::gzip::Stream;
 use super::header::Header;
 use super::voxels::Stored;
 use crate::Error;
-
-/// Voxels decoded at a time.
-const RUN: usize = 1 << 16;
+use crate::inflate::{Narrow, Numbers, Packed, RUN, read_part, zeros};
 
 /// Where the stored numbers of an image lie: `volumes` volumes of `count` voxels behind `offset` bytes.
 pub(crate) struct Layout<'a> {
     path: &'a Path,
-    stored: Stored,
-    big_endian: bool,
-    scale: Option<(f64, f64)>,
+    numbers: Numbers,
     offset: u64,
     count: usize,
     volumes: u64,
@@ -30,17 +26,20 @@ impl<'a> Layout<'a> {
     pub(crate) fn of(header: &Header, stored: Stored, path: &'a Path) -> Self {
         Self {
             path,
-            stored,
-            big_endian: header.big_endian,
-            scale: header.scale(),
+            numbers: Numbers { stored, big_endian: header.big_endian, scale: header.scale() },
             offset: header.voxel_offset(),
             count: header.size().iter().product(),
             volumes: header.volumes(),
         }
     }
 
+    /// Bytes of a stored number.
+    fn width(&self) -> usize {
+        self.numbers.stored.bytes()
+    }
+
     fn volume_bytes(&self) -> u64 {
-        self.count as u64 * self.stored.bytes() as u64
+        self.count as u64 * self.width() as u64
     }
 
     /// First byte behind the voxels; the largest number of the type when none can be.
@@ -63,15 +62,7 @@ impl<'a> Layout<'a> {
     }
 
     fn decode(&self, bytes: &[u8], voxels: &mut [f32]) {
-        self.stored.decode(bytes, self.big_endian, self.scale, voxels);
-    }
-
-    fn decode_parallel(&self, bytes: &[u8], voxels: &mut [f32]) {
-        let width = self.stored.bytes();
-        voxels
-            .par_chunks_mut(RUN)
-            .zip(bytes.par_chunks(RUN * width))
-            .for_each(|(voxels, bytes)| self.decode(bytes, voxels));
+        self.numbers.decode(bytes, voxels);
     }
 
     /// Opens the file and holds the header's promise against its length.
@@ -94,14 +85,15 @@ pub(crate) fn intensities(layout: &Layout, volume: u64) -> Result<Vec<f32>, Erro
         return read_plain(layout, volume);
     }
     if layout.volumes == 1
-        && let Some(voxels) = unpack_whole(layout)?
+        && let Ok(length) = usize::try_from(layout.end())
+        && let Some(voxels) = read_packed(layout)?.voxels(length, layout.count, layout.numbers)
     {
         return Ok(voxels);
     }
     let mut voxels = Vec::new();
     stream_runs(layout, stream, volume, |bytes| {
         let first = voxels.len();
-        let run = bytes.len() / layout.stored.bytes();
+        let run = bytes.len() / layout.width();
         voxels.try_reserve(run).map_err(|_| layout.truncated(0))?;
         voxels.resize(first + run, 0.0);
         layout.decode(bytes, &mut voxels[first..]);
@@ -117,7 +109,7 @@ pub(crate) fn is_packed(layout: &Layout) -> Result<bool, Error> {
 
 /// Intensities of `voxels` from voxel `first` of one volume of a plain file on.
 pub(crate) fn part(layout: &Layout, volume: u64, first: usize, voxels: &mut [f32]) -> Result<(), Error> {
-    let width = layout.stored.bytes();
+    let width = layout.width();
     let start = layout.start_of(volume) + (first * width) as u64;
     decode_at(layout, start, voxels)
 }
@@ -130,7 +122,7 @@ pub(crate) fn runs(
 ) -> Result<(), Error> {
     let mut voxels = Vec::new();
     stream_runs(layout, layout.open()?, volume, |bytes| {
-        voxels.resize(bytes.len() / layout.stored.bytes(), 0.0);
+        voxels.resize(bytes.len() / layout.width(), 0.0);
         layout.decode(bytes, &mut voxels);
         run(&voxels)
     })
@@ -142,7 +134,7 @@ pub(crate) fn stored_if_same(layout: &Layout, volume: u64, voxels: &[f32]) -> Re
         return Ok(None);
     }
     let mut begin = layout.open()?;
-    let width = layout.stored.bytes();
+    let width = layout.width();
     let mut first = vec![0; RUN.min(layout.count) * width];
     begin.skip(layout.start_of(volume))?;
     let same = |bytes: &[u8], voxels: &[f32]| {
@@ -158,12 +150,31 @@ pub(crate) fn stored_if_same(layout: &Layout, volume: u64, voxels: &[f32]) -> Re
     Ok(all.then_some(stored))
 }
 
+/// The labels of a file of one volume whose stored numbers take 4 bytes at most, are whole and fit into a byte; `None` for
+/// any other file.
+pub(crate) fn labels(layout: &Layout) -> Result<Option<Narrow>, Error> {
+    let bytes = usize::try_from(layout.end()).ok().zip(usize::try_from(layout.offset).ok());
+    let is_usual = layout.volumes == 1 && layout.numbers.scale.is_none() && layout.width() <= 4;
+    let Some((end, offset)) = bytes.filter(|_| is_usual) else { return Ok(None) };
+    let (content, first) = if layout.open()?.is_gzip() {
+        (read_packed(layout)?.content(end), offset)
+    } else {
+        let part = read_part(layout.path, layout.offset, end - offset);
+        (part.map_err(|source| layout.failed(source))?, 0)
+    };
+    Ok(content.and_then(|content| layout.numbers.labels(content, first)))
+}
+
+fn read_packed(layout: &Layout) -> Result<Packed, Error> {
+    Ok(Packed::new(std::fs::read(layout.path).map_err(|source| layout.failed(source))?, 0))
+}
+
 fn stored_bytes(layout: &Layout, volume: u64) -> Result<Vec<u8>, Error> {
     let stream = layout.open()?;
-    let packed = stream.is_gzip();
-    if packed
+    if stream.is_gzip()
         && layout.volumes == 1
-        && let Some(mut content) = gzip::unpack(layout.path, layout.end())?
+        && let Ok(length) = usize::try_from(layout.end())
+        && let Some(mut content) = read_packed(layout)?.content(length)
     {
         content.drain(..layout.offset as usize);
         return Ok(content);
@@ -187,7 +198,7 @@ fn stream_runs(
 ) -> Result<(), Error> {
     let start = layout.start_of(volume);
     let mut at = stream.skip(start)?;
-    let mut bytes = vec![0; RUN.min(layout.count) * layout.stored.bytes()];
+    let mut bytes = vec![0; RUN.min(layout.count) * layout.width()];
     let end = start + layout.volume_bytes();
     while at < end {
         let wanted = bytes.len().min((end - at) as usize);
@@ -216,7 +227,7 @@ fn read_plain(layout: &Layout, volume: u64) -> Result<Vec<f32>, Error> {
 
 /// Every core reads and decodes its own runs of the file.
 fn decode_at(layout: &Layout, start: u64, voxels: &mut [f32]) -> Result<(), Error> {
-    let width = layout.stored.bytes();
+    let width = layout.width();
     voxels.par_chunks_mut(RUN).enumerate().try_for_each_init(
         || (File::open(layout.path), vec![0; RUN * width]),
         |(file, bytes), (index, run)| {
@@ -233,58 +244,4 @@ fn read_at(file: Result<&mut File, &mut io::Error>, at: u64, bytes: &mut [u8]) -
     let file = file.map_err(|e| io::Error::from(e.kind()))?;
     file.seek(SeekFrom::Start(at))?;
     file.read_exact(bytes)
-}
-
-/// Unpacks a file of one gzip member into the far end of the voxels' own memory and decodes it from there to the front.
-/// `None` when the file is not one member of exactly the promised length.
-fn unpack_whole(layout: &Layout) -> Result<Option<Vec<f32>>, Error> {
-    let Some(packed) = gzip::read_one_member(layout.path, layout.end())? else { return Ok(None) };
-    let end = layout.end() as usize;
-    let count = layout.count.max(end.div_ceil(size_of::<f32>()));
-    let Some(mut voxels) = zeros(count) else { return Err(layout.truncated(0)) };
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut voxels);
-    let (front, content) = bytes.split_at_mut(count * size_of::<f32>() - end);
-    // Touching fresh memory costs as much as unpacking into it, so the other half is touched meanwhile.
-    let (unpacked, ()) = rayon::join(|| gzip::unpack_member(&packed, content), || front.fill(0));
-    if !unpacked {
-        return Ok(None);
-    }
-    drop(packed);
-    decode_towards_front(layout, &mut voxels);
-    voxels.truncate(layout.count);
-    if count > layout.count + layout.count / 16 {
-        voxels.shrink_to_fit();
-    }
-    Ok(Some(voxels))
-}
-
-/// Decodes the stored numbers at the end of `voxels` into its front. No number is overwritten before it is decoded: voxel
-/// i ends at byte 4 (i + 1), and number i + 1 begins behind it.
-fn decode_towards_front(layout: &Layout, voxels: &mut [f32]) {
-    let (width, count) = (layout.stored.bytes(), layout.count);
-    let first = size_of_val(voxels) - width * count;
-    let mut copied = vec![0; RUN.min(count) * width];
-    let mut done = 0;
-    while done < count {
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(voxels);
-        let (front, numbers) = bytes.split_at_mut(first + done * width);
-        let free = (front.len() / size_of::<f32>() - done).min(count - done);
-        if free >= RUN {
-            let place = &mut front[size_of::<f32>() * done..size_of::<f32>() * (done + free)];
-            layout.decode_parallel(&numbers[..free * width], bytemuck::cast_slice_mut(place));
-            done += free;
-            continue;
-        }
-        let run = RUN.min(count - done);
-        let copied = &mut copied[..run * width];
-        copied.copy_from_slice(&numbers[..run * width]);
-        layout.decode(copied, &mut voxels[done..done + run]);
-        done += run;
-    }
-}
-
-/// Zeros in memory that nobody has touched yet, or `None` when there is not enough of it.
-fn zeros(count: usize) -> Option<Vec<f32>> {
-    Vec::<f32>::new().try_reserve_exact(count).ok()?;
-    Some(vec![0.0; count])
 }

@@ -10,6 +10,7 @@ use super::load::{self, Layout};
 use super::meaning::{COMMENT, Comment, meaning};
 use super::voxels::Stored;
 use super::{forms, meaning as names};
+use crate::inflate::Narrow;
 use crate::{Derivation, Error, Series, SeriesKind, SeriesSummary, Source, Warning};
 
 /// Header and extensions of the NIfTI file that a volume came from.
@@ -203,6 +204,12 @@ pub(crate) fn summarize(path: &Path) -> Result<Vec<SeriesSummary>, Error> {
         paths: paths.clone(),
     };
     Ok((0..volumes as usize).map(summary).collect())
+}
+
+/// Labels and grid of a label map of whole numbers that fit into a byte; `None` for any other image.
+pub(crate) fn read_label_map(path: &Path) -> Result<Option<(Narrow, Geometry)>, Error> {
+    let opened = open(path)?;
+    Ok(load::labels(&opened.layout())?.map(|labels| (labels, opened.geometry)))
 }
 
 /// Reads the only volume of a NIfTI file.

@@ -8,6 +8,9 @@ use rayon::prelude::*;
 use super::header::Header;
 use crate::Error;
 
+/// Numbers looked at before one that does not fit ends the work.
+const RUN: usize = 4096;
+
 /// A datatype with one real number per voxel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
@@ -131,6 +134,32 @@ impl Stored {
         }
     }
 
+    /// Stored bytes as numbers of a byte each; `None` when one is no whole number from 0 to 255.
+    pub(crate) fn labels(self, bytes: &[u8], big_endian: bool) -> Option<Vec<u8>> {
+        macro_rules! labels {
+            ($number:ty) => {{
+                let (numbers, _) = bytes.as_chunks();
+                let of = |number: $number| (number as u8, number as u8 as $number == number);
+                match big_endian {
+                    false => whole_bytes(numbers, |&b| of(<$number>::from_le_bytes(b))),
+                    true => whole_bytes(numbers, |&b| of(<$number>::from_be_bytes(b))),
+                }
+            }};
+        }
+        match self {
+            Self::U8 => labels!(u8),
+            Self::I8 => bytes.iter().all(|byte| *byte < 0x80).then(|| bytes.to_vec()),
+            Self::U16 => labels!(u16),
+            Self::I16 => labels!(i16),
+            Self::U32 => labels!(u32),
+            Self::I32 => labels!(i32),
+            Self::U64 => labels!(u64),
+            Self::I64 => labels!(i64),
+            Self::F32 => labels!(f32),
+            Self::F64 => labels!(f64),
+        }
+    }
+
     /// Little-endian bytes of voxels, as `decode` with the same scale gives them back; the caller has checked that the
     /// type holds them.
     pub(crate) fn encode(self, voxels: &[f32], scale: Option<(f64, f64)>) -> Vec<u8> {
@@ -186,6 +215,20 @@ fn each<A, B>(from: &[A], to: &mut [B], f: impl Fn(&A) -> B) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = f(from));
 }
 
+/// What `of` gives for each number, unless it tells of one that this is something else.
+fn whole_bytes<A>(numbers: &[A], of: impl Fn(&A) -> (u8, bool)) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; numbers.len()];
+    let same = bytes.chunks_mut(RUN).zip(numbers.chunks(RUN)).all(|(bytes, numbers)| {
+        let pairs = bytes.iter_mut().zip(numbers);
+        pairs.fold(true, |all, (byte, number)| {
+            let (found, same) = of(number);
+            *byte = found;
+            all & same
+        })
+    });
+    same.then_some(bytes)
+}
+
 fn nifti_type(code: i16) -> Option<NiftiType> {
     NiftiHeader { datatype: code, ..NiftiHeader::default() }.data_type().ok()
 }
@@ -216,6 +259,20 @@ mod tests {
             stored.decode(&big, true, Some((0.5, 1.0)), &mut voxel);
             assert_eq!(voxel, [expected * 0.5 + 1.0], "{stored:?} big-endian");
             assert!(stored.holds(&[expected], None), "{stored:?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_whole_numbers_of_a_byte() {
+        let of = |stored: Stored, voxels: &[f32]| stored.labels(&stored.encode(voxels, None), false);
+        for stored in [Stored::U8, Stored::I16, Stored::U16, Stored::I32, Stored::I64, Stored::F32, Stored::F64] {
+            assert_eq!(of(stored, &[0.0, 255.0, 7.0]), Some(vec![0, 255, 7]), "{stored:?}");
+        }
+        assert_eq!(Stored::I16.labels(&[0, 3], true), Some(vec![3]));
+        for (stored, voxel) in
+            [(Stored::I16, 256.0), (Stored::I8, -1.0), (Stored::F32, 0.5), (Stored::F32, f32::NAN), (Stored::F64, 1e9)]
+        {
+            assert_eq!(of(stored, &[1.0, voxel]), None, "{stored:?} {voxel}");
         }
     }
 

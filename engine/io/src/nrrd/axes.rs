@@ -1,4 +1,4 @@
-use isoscan_imaging::{Affine3, Geometry};
+use isoscan_imaging::Geometry;
 
 use super::fields::Fields;
 use crate::{Error, Warning};
@@ -35,8 +35,11 @@ impl Axes {
         let mut size = [1; 3];
         spatial.iter().enumerate().for_each(|(axis, &index)| size[axis] = sizes[index]);
         let mut warnings = Vec::new();
-        let affine = affine(fields, &sizes, &vectors, &spatial, &mut warnings)?;
-        let geometry = Geometry::from_affine(size, &affine)
+        let (columns, origin_mm) = columns(fields, &sizes, &vectors, &spatial, &mut warnings)?;
+        let spacing_mm = columns.map(|column| column.iter().map(|x| x * x).sum::<f64>().sqrt());
+        // ITK's cosines: times the inverse, which is not the quotient in the last bit and decides ties of nearest voxels.
+        let direction = std::array::from_fn(|axis| columns[axis].map(|x| x * (1.0 / spacing_mm[axis])));
+        let geometry = Geometry::new(size, spacing_mm, origin_mm, direction)
             .map_err(|source| Error::Image { source, path: fields.path.clone() })?;
         let names = if first == 1 { component_names(kinds.first(), inner) } else { Vec::new() };
         Ok(Self { size, inner, outer, geometry, names, warnings })
@@ -128,14 +131,15 @@ fn spatial(
     Ok(found)
 }
 
-fn affine(
+/// Steps along the voxel axes, and the first centre, in LPS mm.
+fn columns(
     fields: &Fields,
     sizes: &[usize],
     vectors: &Option<Vec<Option<Vec<f64>>>>,
     spatial: &[usize],
     warnings: &mut Vec<Warning>,
-) -> Result<Affine3, Error> {
-    let (mut columns, mut translation) = match vectors {
+) -> Result<([[f64; 3]; 3], [f64; 3]), Error> {
+    let (mut columns, origin) = match vectors {
         Some(vectors) => {
             let three = |v: &Vec<f64>| std::array::from_fn::<f64, 3, _>(|i| v.get(i).copied().unwrap_or(0.0));
             let columns: Vec<[f64; 3]> = spatial.iter().filter_map(|&axis| vectors[axis].as_ref().map(three)).collect();
@@ -157,10 +161,8 @@ fn affine(
         columns.push(third(columns[0], columns[1]));
     }
     let signs = signs(fields, warnings)?.map(|sign| sign * millimetres(fields));
-    columns.iter_mut().for_each(|column| *column = std::array::from_fn(|row| column[row] * signs[row]));
-    translation = std::array::from_fn(|row| translation[row] * signs[row]);
-    let matrix = std::array::from_fn(|row| std::array::from_fn(|axis| columns[axis][row]));
-    Ok(Affine3 { matrix, translation })
+    let in_mm = |v: [f64; 3]| std::array::from_fn(|row| v[row] * signs[row]);
+    Ok((std::array::from_fn(|axis| in_mm(columns[axis])), in_mm(origin)))
 }
 
 /// A unit vector across a single slice.

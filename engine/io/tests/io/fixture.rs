@@ -35,6 +35,7 @@ pub(crate) fn phantom() -> NewSeries {
         thickness_mm: 2.5,
         number: 3,
         uid_seed: "phantom 1".into(),
+        ..NewSeries::default()
     }
 }
 

@@ -42,6 +42,22 @@ fn file_source(series: &Series) -> &isoscan_io::FileSource {
     }
 }
 
+/// Directions as SimpleITK 2.5 gives them for the same columns: 1/s is rounded before it is multiplied.
+#[test]
+fn nrrd_cosines_are_those_of_itk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.nrrd");
+    let columns = [[0.0, -0.37440960575628457, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 1.7529869456920513]];
+    let vectors = columns.map(|[x, y, z]| format!("({x},{y},{z})")).join(" ");
+    let header = "NRRD0004\ntype: uchar\ndimension: 3\nspace: left-posterior-superior\nsizes: 1 1 1";
+    let text = format!("{header}\nspace directions: {vectors}\nspace origin: (0,0,0)\nencoding: raw\n\n\0");
+    std::fs::write(&path, text).unwrap();
+    let geometry = read(&path).unwrap().volume.geometry().clone();
+    assert_eq!(geometry.spacing_mm(), [0.37440960575628457, 2.0, 1.7529869456920513]);
+    let below_one = 0.9999999999999999;
+    assert_eq!(geometry.direction(), [[0.0, -below_one, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, below_one]]);
+}
+
 #[test]
 fn what_is_written_is_read_back_with_grid_meaning_and_making() {
     let dir = tempfile::tempdir().unwrap();
