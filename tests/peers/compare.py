@@ -28,6 +28,8 @@ RECODED = {
     "jpeg-ls": ["dcmcjpls"],
     "jpeg-2000": ["gdcmconv", "--j2k"],
 }
+# Rows that read the volumes made here.
+VOLUME_ROWS = ["nifti-read", "nifti-write", "linear", "bspline", "histogram", "n4", "ssim"]
 PACKAGES = ["numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "scikit-image", "dcm2niix"]
 
 
@@ -45,8 +47,8 @@ def main():
     if pathlib.Path(sys.prefix).resolve() != python.parents[1].resolve():
         return os.execv(python, [str(python), str(HERE), *sys.argv[1:]])
     program = build()
-    files = inputs(program, arguments.ct)
     wanted = [name for name in arguments.only.split(",") if name]
+    files = inputs(program, arguments.ct, lambda name: not wanted or name in wanted)
     rows = [measure(program, row, arguments.repeats) for row in table(files) if not wanted or row["name"] in wanted]
     show(rows)
     if arguments.out:
@@ -68,40 +70,47 @@ def build():
     return {"timings": target / "examples" / "timings", "isoscan": target / "isoscan"}
 
 
-def inputs(program, ct):
-    """Paths of the inputs, made once."""
+def inputs(program, ct, is_wanted):
+    """Paths of the inputs, of which those of the wanted rows are made once."""
     data = WORK / "data"
     data.mkdir(parents=True, exist_ok=True)
-    series = data / "ct"
-    if not series.exists():
-        if ct is None:
-            ct = data / "phantom_ct"
-            if not ct.exists():
-                phantom(program["isoscan"], data)
-        partial = data / "ct.part"
-        shutil.rmtree(partial, ignore_errors=True)
-        subprocess.run([sys.executable, HERE.parent / "make_ct.py", ct, partial, "268"], check=True)
-        partial.rename(series)
-    recoded = {name: recode(command, series, data / f"ct_{name}") for name, command in RECODED.items()}
-    if not (data / "brains.done").exists():
+    recoded = {name: data / f"ct_{name}" for name, command in RECODED.items() if shutil.which(command[0])}
+    wanted = [name for name in recoded if is_wanted(f"ct-{name}")]
+    if wanted or is_wanted("ct-read"):
+        long_series(program, ct, data)
+    for name in wanted:
+        recode(RECODED[name], data / "ct", recoded[name])
+    if any(is_wanted(name) for name in VOLUME_ROWS) and not (data / "brains.done").exists():
         volumes(data)
         (data / "brains.done").touch()
-    names = {"t1": "t1.nii.gz", "t1_other": "t1_other.nii.gz", "body": "body.nii", "out": "out"}
-    return {"ct": series, "recoded": {name: path for name, path in recoded.items() if path}} | {key: data / name for key, name in names.items()}
+    names = {"ct": "ct", "t1": "t1.nii.gz", "t1_other": "t1_other.nii.gz", "body": "body.nii", "out": "out"}
+    return {"recoded": recoded} | {key: data / name for key, name in names.items()}
+
+
+def long_series(program, ct, data):
+    """A series of 268 slices from that in the folder `ct`, or from a phantom's."""
+    if (data / "ct").exists():
+        return
+    if ct is None:
+        ct = data / "phantom_ct"
+        if not ct.exists():
+            phantom(program["isoscan"], data)
+    partial = data / "ct.part"
+    shutil.rmtree(partial, ignore_errors=True)
+    subprocess.run([sys.executable, HERE.parent / "make_ct.py", ct, partial, "268"], check=True)
+    partial.rename(data / "ct")
 
 
 def recode(command, source, target):
-    """The series in another transfer syntax, or None without the tool."""
-    if shutil.which(command[0]) is None:
-        return None
-    if not target.exists():
-        partial = target.with_suffix(".part")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        for path in sorted(source.iterdir()):
-            subprocess.run([*command, path, partial / path.name], check=True)
-        partial.rename(target)
-    return target
+    """The series in another transfer syntax, made once."""
+    if target.exists():
+        return
+    partial = target.with_suffix(".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    for path in sorted(source.iterdir()):
+        subprocess.run([*command, path, partial / path.name], check=True)
+    partial.rename(target)
 
 
 def phantom(isoscan, data):

@@ -18,8 +18,8 @@ fn main() {
     let settings = Settings::from_json(settings).unwrap();
     let repeats: usize = repeats.parse().unwrap();
     let read = || {
-        let series = isoscan_io::read(Path::new(image)).unwrap();
-        let mask = Mask::of_label(&isoscan_io::read(Path::new(mask)).unwrap().volume, 1);
+        let read_mask = || isoscan_io::read_mask(Path::new(mask), Some(1)).unwrap();
+        let (series, mask) = rayon::join(|| isoscan_io::read(Path::new(image)).unwrap(), read_mask);
         let mut settings = settings.clone();
         if let Some(stored) = series.source.intensity_type() {
             settings.set("storedType", &stored.into()).unwrap();

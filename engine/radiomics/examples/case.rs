@@ -1,13 +1,14 @@
 //! Features or feature maps of cases given as JSON, one a line, for comparison with other programs.
 //!
 //! A line holds `size` and `spacing` (x, y, z), `image` and `mask` (x fastest), `settings` (the sections of a parameter
-//! file) and `maps` (true for feature maps). The answer is a line with `features`, or `maps` with their `first` voxel and
-//! `size`, or `error`. A NaN is written as null.
+//! file) and `maps` (true for feature maps), or in the place of both a `perturbation`. The answer is a line with `features`,
+//! or `maps` with their `origin` and `size`, or the `image` and `mask` perturbed with their `size` and the `noise_level` of
+//! the image, or `error`. A NaN is written as null.
 
 use std::io::{BufRead, Write};
 
 use isoscan_imaging::{Geometry, Mask, Modality, Unit, Volume};
-use isoscan_radiomics::{Settings, extract, maps};
+use isoscan_radiomics::{Perturbation, Settings, extract, maps, noise_level, perturb};
 use ndarray::Array3;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -18,8 +19,13 @@ struct Case {
     spacing: [f64; 3],
     image: Vec<f32>,
     mask: Vec<u8>,
+    #[serde(default)]
     settings: Value,
+    #[serde(default)]
     maps: bool,
+    perturbation: Option<Perturbation>,
+    #[serde(default)]
+    seed: u64,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,6 +44,15 @@ fn answer(case: Case) -> Result<Value, Box<dyn std::error::Error>> {
     let volume = Volume::new(voxels, geometry.clone(), Modality::Ot, Unit::Arbitrary)?;
     let inside = Array3::from_shape_vec((nz, ny, nx), case.mask)?.mapv(|label| label == 1);
     let mask = Mask::new(inside, geometry)?;
+    if let Some(perturbation) = case.perturbation {
+        let (perturbed, region) = perturb(&volume, &mask, &perturbation, case.seed)?;
+        return Ok(json!({
+            "image": perturbed.as_slice(),
+            "mask": region.inside().iter().map(|&inside| u8::from(inside)).collect::<Vec<u8>>(),
+            "noise_level": noise_level(&volume)?,
+            "size": perturbed.geometry().size(),
+        }));
+    }
     let settings = Settings::from_json(&case.settings.to_string())?;
     if !case.maps {
         let table = extract(&volume, &mask, &settings)?;

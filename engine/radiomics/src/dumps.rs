@@ -1,8 +1,10 @@
-//! The matrices of PyRadiomics 3.1.0 before normalisation, read from the shared reference folder beside the repository.
+//! Intermediate results of PyRadiomics 3.1.0, matrices before normalisation here, read from the shared reference folder beside the repository.
+
+mod images;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::directions::directions;
 use crate::discretise::Discretised;
@@ -12,6 +14,18 @@ use crate::roi::Roi;
 use crate::runs::runs;
 use crate::size_matrix::SizeMatrix;
 use crate::zones::zones;
+
+/// The images that there are dumps of.
+const CASES: [&str; 2] = ["brain1", "breast1"];
+
+fn reference() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference/radiomics");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: no reference folder beside the repository");
+    None
+}
 
 struct Array {
     shape: Vec<usize>,
@@ -60,6 +74,8 @@ fn array(bytes: &[u8]) -> Array {
     let shape = shape.split(',').filter_map(|n| n.trim().parse().ok()).collect();
     let data = &bytes[start..];
     let values = match header.split("'descr': '").nth(1).unwrap().split('\'').next().unwrap() {
+        "<i2" => data.chunks_exact(2).map(|b| f64::from(i16::from_le_bytes(b.try_into().unwrap()))).collect(),
+        "<f4" => data.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect(),
         "<f8" => data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
         "<i4" => data.chunks_exact(4).map(|b| f64::from(i32::from_le_bytes(b.try_into().unwrap()))).collect(),
         "<i8" => data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
@@ -88,13 +104,9 @@ fn dense(matrix: &SizeMatrix, columns: usize) -> Vec<f64> {
 
 #[test]
 fn matrices_of_pyradiomics() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference/radiomics/values/dump");
-    if !folder.is_dir() {
-        println!("skipped: no reference folder beside the repository");
-        return;
-    }
-    for case in ["brain1", "breast1"] {
-        let dump = arrays(&std::fs::read(folder.join(format!("{case}_matrices.npz"))).unwrap());
+    let Some(folder) = reference() else { return };
+    for case in CASES {
+        let dump = arrays(&std::fs::read(folder.join("values/dump").join(format!("{case}_matrices.npz"))).unwrap());
         let field = field_of(&dump["discretized"]);
         let steps: Vec<[i64; 3]> =
             dump["glrlm_angles"].values.chunks_exact(3).map(|a| [a[2] as i64, a[1] as i64, a[0] as i64]).collect();

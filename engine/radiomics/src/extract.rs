@@ -7,7 +7,7 @@ use crate::discretise::Discretised;
 use crate::families::{Sample, all_features, shape_of};
 use crate::image::{Bounds, Image};
 use crate::images::{Derived, ORIGINAL, derive, too_small_for};
-use crate::prepare::{Prepared, prepare, require_numbers, whole_image};
+use crate::prepare::{Number, Prepared, prepare, require_numbers, whole_image};
 use crate::roi::Roi;
 use crate::settings::ImageType;
 use crate::{Diagnostics, Error, Feature, FeatureFamily, FeatureTable, Settings};
@@ -56,14 +56,19 @@ fn extract_one(whole: &Arc<Image>, mask: &Mask, settings: &Settings) -> Result<F
         let images = settings.images()?;
         let derived: Vec<Vec<Derived>> =
             images.par_iter().map(|(kind, own)| derived(*kind, &prepared, own)).collect::<Result<_, _>>()?;
-        let samples: Vec<(&Derived, &Settings)> = derived
-            .iter()
-            .zip(&images)
-            .flat_map(|(derived, (_, own))| derived.iter().map(move |image| (image, own)))
-            .collect();
+        let mut samples: Vec<(&str, Number, &[f64], &Settings)> = Vec::new();
+        for ((kind, own), derived) in images.iter().zip(&derived) {
+            if *kind == ImageType::Original {
+                samples.push((ORIGINAL, prepared.image.number(), &prepared.values, own));
+            }
+            samples
+                .extend(derived.iter().map(|image| (image.name.as_str(), image.number, image.values.as_slice(), own)));
+        }
         samples
             .par_iter()
-            .map(|(image, own)| features_of_image(image, &prepared.region, spacing_mm, own))
+            .map(|&(name, number, values, own)| {
+                features_of_image(name, number, values, &prepared.region, spacing_mm, own)
+            })
             .collect::<Result<_, _>>()
     };
     let (shapes, tables) = rayon::join(shapes, textures);
@@ -77,26 +82,29 @@ fn extract_one(whole: &Arc<Image>, mask: &Mask, settings: &Settings) -> Result<F
     Ok(FeatureTable { features, diagnostics })
 }
 
-/// The images of one type, reduced to the region.
+/// The images of one type, reduced to the region; none for the image as it is.
 fn derived(kind: ImageType, prepared: &Prepared, settings: &Settings) -> Result<Vec<Derived>, Error> {
-    let Prepared { image, region, values, .. } = prepared;
+    let Prepared { image, region, .. } = prepared;
     if kind == ImageType::Original {
-        return Ok(vec![Derived { name: ORIGINAL.to_owned(), number: image.number(), values: values.clone() }]);
+        return Ok(Vec::new());
     }
-    derive(kind, image, region, Bounds::of(region), settings, &|values| region.inside_of(&values))
+    let found = derive(kind, image, region, Bounds::of(region), settings, &|values| region.inside_of(&values))?;
+    found.iter().try_for_each(|derived| require_numbers(&derived.values))?;
+    Ok(found)
 }
 
-/// The features of one image, and its highest grey level.
+/// The features of the image `name` of the region's `values`, and its highest grey level.
 fn features_of_image(
-    image: &Derived,
+    name: &str,
+    number: Number,
+    values: &[f64],
     region: &Roi,
     spacing_mm: [f64; 3],
     settings: &Settings,
 ) -> Result<(Vec<Feature>, u32), Error> {
-    require_numbers(&image.values)?;
-    let levels = Discretised::of(&image.values, settings.discretisation(), image.number)?;
-    let sample = Sample { region, values: &image.values, levels: &levels, spacing_mm, settings };
-    Ok((all_features(&image.name, &sample), levels.highest()))
+    let levels = Discretised::of(values, settings.discretisation(), number)?;
+    let sample = Sample { region, values, levels: &levels, spacing_mm, settings };
+    Ok((all_features(name, &sample), levels.highest()))
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::discretise::Discretised;
-use crate::roi::Roi;
+use crate::roi::{Roi, Run};
 
 /// Most voxels looked at together. As many zeros lie before the first row and after every row, so that a block may
 /// reach over both.
 pub(crate) const LANES: usize = 16;
+
+/// Pairs of voxels counted together; no more than [`LANES`].
+const PAIRS: usize = 8;
 
 /// A region's levels in its box: 0 outside, else the position among the occupied levels plus 1.
 ///
@@ -70,65 +73,34 @@ impl Layout {
     }
 }
 
-/// Bit k is set where elements `a + k` and `b + k` have the same level and are inside.
-pub(crate) fn equal_levels<L: Level>(voxels: &[L], a: usize, b: usize) -> u32 {
-    match (voxels[a..].first_chunk(), voxels[b..].first_chunk()) {
-        (Some(a), Some(b)) => L::equal(a, b),
-        _ => 0,
-    }
-}
-
 /// A position among the levels of a field.
-pub(crate) trait Level: Copy + Eq + Default + Into<usize> + Send + Sync {
-    /// Bit k is set where element k of both is the same and not 0.
-    fn equal(a: &[Self; LANES], b: &[Self; LANES]) -> u32;
-}
+pub(crate) trait Level: Copy + Eq + Default + Into<usize> + Send + Sync {}
 
-impl Level for u8 {
-    fn equal(a: &[u8; LANES], b: &[u8; LANES]) -> u32 {
-        let (a, b) = (u128::from_le_bytes(*a), u128::from_le_bytes(*b));
-        equal_bytes(a as u64, b as u64) | equal_bytes((a >> 64) as u64, (b >> 64) as u64) << 8
-    }
-}
+impl Level for u8 {}
 
-impl Level for u16 {
-    fn equal(a: &[u16; LANES], b: &[u16; LANES]) -> u32 {
-        (0..LANES).fold(0, |bits, k| bits | u32::from((a[k] == b[k]) & (a[k] != 0)) << k)
-    }
-}
+impl Level for u16 {}
 
-/// Eight bytes at once. The sum sets the highest bit of a byte unless its lower bits are 0, and carries nothing over; the
-/// product moves the bit of byte k to bit 56 + k.
-fn equal_bytes(a: u64, b: u64) -> u32 {
-    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
-    let nonzero = |x: u64| ((x & LOW) + LOW) | x;
-    let equal = nonzero(a) & !nonzero(a ^ b) & !LOW;
-    ((equal >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+/// Elements from `at` on.
+pub(crate) fn lanes<T: Copy + Default>(elements: &[T], at: usize) -> [T; LANES] {
+    elements[at..].first_chunk().copied().unwrap_or([T::default(); LANES])
 }
 
 impl LevelField {
     pub(crate) fn of(region: &Roi, levels: &Discretised) -> Self {
         let layout = Layout { size: region.size, border: [1; 3] };
+        let runs: Vec<Run> = region.runs().collect();
         let voxels = if levels.grey.len() < 256 {
-            Voxels::Narrow(bordered(region, layout, &levels.levels, |level| level as u8))
+            Voxels::Narrow(bordered(&runs, layout, &levels.levels, |level| level as u8))
         } else {
-            Voxels::Wide(bordered(region, layout, &levels.levels, |level| level))
+            Voxels::Wide(bordered(&runs, layout, &levels.levels, |level| level))
         };
         let mut spans = vec![(region.size[0], region.size[0]); region.size[1] * region.size[2]];
-        for run in region.runs() {
+        for run in runs {
             let (first, end) = &mut spans[run.row];
             (*first, *end) = (run.start.min(*first), run.end);
         }
         let counts = levels.counts.iter().map(|&count| count as u64).collect();
         Self { size: region.size, grey: levels.grey.clone(), counts, voxels, layout, spans }
-    }
-
-    /// Position among the occupied levels of an element; `None` outside.
-    pub(crate) fn level(&self, element: usize) -> Option<usize> {
-        match &self.voxels {
-            Voxels::Narrow(voxels) => usize::from(voxels[element]).checked_sub(1),
-            Voxels::Wide(voxels) => usize::from(voxels[element]).checked_sub(1),
-        }
     }
 
     /// Voxels inside.
@@ -145,23 +117,22 @@ impl LevelField {
         })
     }
 
-    /// First element of a row and of its partner row `step` further, and the number of voxels, where both may be inside.
-    pub(crate) fn overlap(&self, row: usize, step: [i64; 3]) -> Option<(usize, usize, usize)> {
-        let a = self.spans[row];
-        if a.0 == a.1 {
-            return None;
-        }
+    /// For every row whose partner row `step` further is in the box: its first element and that of its partner, and the
+    /// number of voxels, where both may be inside.
+    fn overlaps(&self, step: [i64; 3]) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
         let [_, ny, nz] = self.size;
-        let is_inside = |at: usize, step: i64, n: usize| at.checked_add_signed(step as isize).is_some_and(|i| i < n);
-        if !is_inside(row % ny, step[1], ny) || !is_inside(row / ny, step[2], nz) {
-            return None;
-        }
-        let b = self.spans[(row as i64 + step[1] + step[2] * ny as i64) as usize];
-        let first = (a.0 as i64).max(b.0 as i64 - step[0]);
-        let end = (a.1 as i64).min(b.1 as i64 - step[0]);
-        let start = self.layout.row_start(row) + first as usize;
-        let partner = start.saturating_add_signed(self.layout.offset(step));
-        (first < end).then(|| (start, partner, (end - first) as usize))
+        let within = |n: usize, step: i64| (-step).max(0) as usize..n.saturating_sub(step.max(0) as usize);
+        let (across, along) = (self.layout.offset(step), step[1] + step[2] * ny as i64);
+        let [_, stride, slice] = self.layout.strides();
+        let first_row = self.layout.row_start(0);
+        within(nz, step[2]).flat_map(move |z| within(ny, step[1]).map(move |y| (y, z))).filter_map(move |(y, z)| {
+            let row = z * ny + y;
+            let (a, b) = (self.spans[row], self.spans[(row as i64 + along) as usize]);
+            let first = (a.0 as i64).max(b.0 as i64 - step[0]);
+            let end = (a.1 as i64).min(b.1 as i64 - step[0]);
+            let start = first_row + z * slice + y * stride + first as usize;
+            (first < end).then(|| (start, start.saturating_add_signed(across), (end - first) as usize))
+        })
     }
 
     /// The grey levels, all less one constant, since only their differences count, and 0 outside; in a layout where
@@ -207,44 +178,43 @@ impl LevelField {
     /// Number of pairs (i, j) of a voxel and its partner `step` further, row by row, one way.
     pub(crate) fn pairs(&self, step: [i64; 3]) -> Vec<f64> {
         match &self.voxels {
-            Voxels::Narrow(voxels) => self.count_pairs(voxels, step),
-            Voxels::Wide(voxels) => self.count_pairs(voxels, step),
-        }
-    }
-
-    fn count_pairs<L: Copy + Into<usize>>(&self, field: &[L], step: [i64; 3]) -> Vec<f64> {
-        // Level 0 has a row and a column too: counting it is cheaper than asking. A row length that is known here, and
-        // a power of two, saves the test of each index.
-        match self.grey.len() + 1 {
-            0..=16 => self.tabulated::<L, 4, { 1 << 8 }>(field, step),
-            17..=32 => self.tabulated::<L, 5, { 1 << 10 }>(field, step),
-            33..=64 => self.tabulated::<L, 6, { 1 << 12 }>(field, step),
-            65..=128 => self.tabulated::<L, 7, { 1 << 14 }>(field, step),
-            129..=256 => self.tabulated::<L, 8, { 1 << 16 }>(field, step),
-            _ => self.tabulated_wide(field, step),
+            Voxels::Narrow(voxels) => match self.grey.len() + 1 {
+                // Level 0 has a row and a column too: counting it is cheaper than asking. A row length that is known
+                // here, and a power of two, saves the test of each index.
+                0..=16 => self.tabulated::<4, { 1 << 8 }>(voxels, step),
+                17..=32 => self.tabulated::<5, { 1 << 10 }>(voxels, step),
+                33..=64 => self.tabulated::<6, { 1 << 12 }>(voxels, step),
+                65..=128 => self.tabulated::<7, { 1 << 14 }>(voxels, step),
+                _ => self.tabulated::<8, { 1 << 16 }>(voxels, step),
+            },
+            Voxels::Wide(voxels) => self.tabulated_wide(voxels, step),
         }
     }
 
     /// Pairs of fewer than `1 << SHIFT` levels; `CELLS` is the square of that.
-    fn tabulated<L: Copy + Into<usize>, const SHIFT: usize, const CELLS: usize>(
-        &self,
-        field: &[L],
-        step: [i64; 3],
-    ) -> Vec<f64> {
+    fn tabulated<const SHIFT: usize, const CELLS: usize>(&self, field: &[u8], step: [i64; 3]) -> Vec<f64> {
         // Two tables in turn: equal pairs follow one another, and an addition would wait for the one before.
         let mut counts = [vec![0u32; CELLS], vec![0u32; CELLS]];
         let [even, odd] = &mut counts;
         if let (Some(even), Some(odd)) = (even.first_chunk_mut::<CELLS>(), odd.first_chunk_mut::<CELLS>()) {
-            let cell = |i: L, j: L| (i.into() << SHIFT | j.into()) % CELLS;
-            for row in 0..self.spans.len() {
-                let Some((start, partner, length)) = self.overlap(row, step) else { continue };
-                let (own, own_last) = field[start..start + length].as_chunks::<2>();
-                let (other, other_last) = field[partner..partner + length].as_chunks::<2>();
-                for (&[i0, i1], &[j0, j1]) in own.iter().zip(other) {
-                    even[cell(i0, j0)] += 1;
-                    odd[cell(i1, j1)] += 1;
+            // All cells of a row first: that is done for several at once.
+            let mut cells = vec![[0u16; PAIRS]; self.size[0].div_ceil(PAIRS)];
+            for (start, partner, length) in self.overlaps(step) {
+                // Beyond the overlap one of both is outside, and a row ends in as many zeros as a block reaches over it.
+                let length = length.next_multiple_of(PAIRS);
+                let cells = &mut cells[..length / PAIRS];
+                let own = field[start..start + length].as_chunks().0;
+                place::<SHIFT>(own, field[partner..partner + length].as_chunks().0, cells);
+                for [a, b, c, d, e, f, g, h] in cells {
+                    even[usize::from(*a) % CELLS] += 1;
+                    odd[usize::from(*b) % CELLS] += 1;
+                    even[usize::from(*c) % CELLS] += 1;
+                    odd[usize::from(*d) % CELLS] += 1;
+                    even[usize::from(*e) % CELLS] += 1;
+                    odd[usize::from(*f) % CELLS] += 1;
+                    even[usize::from(*g) % CELLS] += 1;
+                    odd[usize::from(*h) % CELLS] += 1;
                 }
-                own_last.iter().zip(other_last).for_each(|(&i, &j)| even[cell(i, j)] += 1);
             }
         }
         let levels = self.grey.len();
@@ -252,24 +222,34 @@ impl LevelField {
         rows.flat_map(|(even, odd)| even.iter().zip(odd).skip(1).take(levels).map(|(a, b)| f64::from(a + b))).collect()
     }
 
-    fn tabulated_wide<L: Copy + Into<usize>>(&self, field: &[L], step: [i64; 3]) -> Vec<f64> {
+    fn tabulated_wide(&self, field: &[u16], step: [i64; 3]) -> Vec<f64> {
         let side = self.grey.len() + 1;
         let mut counts = vec![0u32; side * side];
-        for row in 0..self.spans.len() {
-            let Some((start, partner, length)) = self.overlap(row, step) else { continue };
+        for (start, partner, length) in self.overlaps(step) {
             for (&i, &j) in field[start..start + length].iter().zip(&field[partner..partner + length]) {
-                counts[i.into() * side + j.into()] += 1;
+                counts[usize::from(i) * side + usize::from(j)] += 1;
             }
         }
         counts.chunks_exact(side).skip(1).flat_map(|row| row[1..].iter().map(|&count| f64::from(count))).collect()
     }
 }
 
-/// `positions`, one for each voxel inside, in the region's box with zeros elsewhere and around.
-fn bordered<L: Copy + Default>(region: &Roi, layout: Layout, positions: &[u16], narrowed: impl Fn(u16) -> L) -> Vec<L> {
+/// The cells of pairs of levels. A function of its own, which the compiler turns into vector instructions wherever it is
+/// called from.
+#[inline(never)]
+fn place<const SHIFT: usize>(own: &[[u8; PAIRS]], other: &[[u8; PAIRS]], cells: &mut [[u16; PAIRS]]) {
+    for (cells, (own, other)) in cells.iter_mut().zip(own.iter().zip(other)) {
+        for k in 0..PAIRS {
+            cells[k] = u16::from(own[k]) << SHIFT | u16::from(other[k]);
+        }
+    }
+}
+
+/// `positions`, one for each voxel of the region's `runs`, in its box with zeros elsewhere and around.
+fn bordered<L: Copy + Default>(runs: &[Run], layout: Layout, positions: &[u16], narrowed: impl Fn(u16) -> L) -> Vec<L> {
     let mut field = vec![L::default(); layout.elements()];
     let mut rest = positions;
-    for run in region.runs() {
+    for run in runs {
         let start = layout.row_start(run.row);
         let Some((own, after)) = rest.split_at_checked(run.end - run.start) else { break };
         let voxels = &mut field[start + run.start..start + run.end];
@@ -326,18 +306,6 @@ pub(crate) mod tests {
         for (step, expected) in rows {
             assert_eq!(field.pairs(step), expected, "{step:?}");
         }
-    }
-
-    #[test]
-    fn equal_levels_are_found_among_sixteen() {
-        let a: [u8; LANES] = [0, 1, 2, 3, 127, 128, 129, 255, 0, 64, 200, 7, 7, 7, 128, 0];
-        let mut b = a;
-        for (lane, change) in [(1, 1u8), (5, 0x80), (7, 1), (11, 0x40), (15, 5)] {
-            b[lane] ^= change;
-        }
-        let expected = (0..LANES).filter(|&k| a[k] == b[k] && a[k] != 0).fold(0, |bits, k| bits | 1 << k);
-        assert_eq!(u8::equal(&a, &b), expected);
-        assert_eq!(u16::equal(&a.map(u16::from), &b.map(u16::from)), expected);
     }
 
     #[test]

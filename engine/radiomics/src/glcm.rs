@@ -72,7 +72,13 @@ impl Glcm {
                 features_of(&sum).into_iter().collect()
             }
         };
-        let values = std::array::from_fn(|k| mean_of_numbers(per_matrix.iter().map(|features| features[k])));
+        let mut values = std::array::from_fn(|k| mean_of_numbers(per_matrix.iter().map(|features| features[k])));
+        if per_matrix.is_empty() && grey.len() == 1 {
+            // Of one level without a pair PyRadiomics sums over no difference, or calls the region flat before it divides.
+            let is_one_matrix = settings.weighting_norm.is_some() || directions.len() == 1;
+            let (name, value) = if is_one_matrix { ("InverseVariance", 0.0) } else { ("MCC", 1.0) };
+            NAMES.iter().position(|(known, _)| *known == name).into_iter().for_each(|index| values[index] = value);
+        }
         Self { values, empty: per_matrix.is_empty() }
     }
 

@@ -34,11 +34,17 @@ pub(crate) const NAMES: [Named; 16] = [
 /// Without a weighting norm every feature is computed per direction and averaged over the directions in which some line
 /// holds two voxels of the region; with one the matrices are added with weights of the distance between neighbours in mm
 /// (1 for `no_weighting`). The weight grows with the distance, unlike that of the GLCM: so does PyRadiomics.
-pub(crate) struct Glrlm(Vec<Emphases>);
+pub(crate) struct Glrlm {
+    /// Of each matrix that counts a run.
+    emphases: Vec<Emphases>,
+    /// Whether there was one matrix for the whole region, which PyRadiomics keeps also when it counts no run.
+    is_one_matrix: bool,
+}
 
 impl Glrlm {
     pub(crate) fn of(field: &LevelField, spacing_mm: [f64; 3], settings: &Settings) -> Self {
         let steps = directions(field.size, &[1], slice_axis(settings));
+        let step_count = steps.len();
         let matrices: Vec<(f64, SizeMatrix)> = steps
             .into_par_iter()
             .filter(|&step| is_sampled(field, step))
@@ -50,22 +56,27 @@ impl Glrlm {
                 },
             )
             .collect();
-        Self::of_matrices(matrices, settings)
+        let is_one_matrix = settings.weighting_norm.is_some() || step_count == 1;
+        Self { is_one_matrix, ..Self::of_matrices(matrices, settings) }
     }
 
     /// The features of the matrices of the directions, each with its weight.
     pub(crate) fn of_matrices(matrices: Vec<(f64, SizeMatrix)>, settings: &Settings) -> Self {
         let emphases = |matrix: &SizeMatrix| matrix.emphases(matrix.voxels(), EPSILON);
         if settings.weighting_norm.is_none() {
-            return Self(matrices.iter().filter_map(|(_, matrix)| emphases(matrix)).collect());
+            let emphases = matrices.iter().filter_map(|(_, matrix)| emphases(matrix)).collect();
+            return Self { emphases, is_one_matrix: false };
         }
         let sum = SizeMatrix::sum_of(matrices.iter().map(|(weight, matrix)| (*weight, matrix)));
-        Self(emphases(&sum).into_iter().collect())
+        Self { emphases: emphases(&sum).into_iter().collect(), is_one_matrix: false }
     }
 
     /// The value of one feature of [`NAMES`].
     pub(crate) fn feature(&self, name: &str) -> Outcome {
-        or_nan(mean_of_numbers(self.0.iter().map(|emphases| value(emphases, name))), NanReason::NoLines)
+        if self.emphases.is_empty() && self.is_one_matrix && ["RunEntropy", "RunVariance"].contains(&name) {
+            return Ok(0.0);
+        }
+        or_nan(mean_of_numbers(self.emphases.iter().map(|emphases| value(emphases, name))), NanReason::NoLines)
     }
 }
 

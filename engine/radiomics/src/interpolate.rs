@@ -1,3 +1,8 @@
+mod gaussian;
+#[cfg(test)]
+mod simple_itk;
+mod windowed_sinc;
+
 use isoscan_imaging::{Affine3, Geometry, Volume};
 
 use crate::settings::Interpolator;
@@ -20,10 +25,13 @@ pub(crate) struct Sampler {
     /// Box of voxels kept: first voxel and size.
     first: [i64; 3],
     size: [usize; 3],
-    /// Size of the whole image, at whose borders the samples mirror.
+    /// Size of the whole image, at whose borders the samples mirror or go on.
     image_size: [usize; 3],
+    spacing_mm: [f64; 3],
     /// Intensities, or B-spline coefficients, of the box, x fastest.
     values: Vec<f64>,
+    /// Whether all values are numbers.
+    is_finite: bool,
 }
 
 impl Sampler {
@@ -36,7 +44,12 @@ impl Sampler {
         intensity: impl Fn(f32) -> f64,
     ) -> Self {
         let image_size = volume.geometry().size();
-        let margin = if method == Interpolator::BSpline { SPLINE_REACH } else { 2 };
+        let margin = match method {
+            Interpolator::BSpline => SPLINE_REACH,
+            Interpolator::WindowedSinc(_) => windowed_sinc::RADIUS as i64,
+            Interpolator::Gaussian | Interpolator::LabelGaussian => gaussian::REACH,
+            Interpolator::Nearest | Interpolator::Linear => 2,
+        };
         let mut first = [0; 3];
         let mut size = [1; 3];
         for axis in 0..3 {
@@ -57,7 +70,8 @@ impl Sampler {
         if method == Interpolator::BSpline {
             to_coefficients(&mut values, size);
         }
-        Self { method, first, size, image_size, values }
+        let is_finite = values.iter().all(|value| value.is_finite());
+        Self { method, first, size, image_size, spacing_mm: volume.geometry().spacing_mm(), values, is_finite }
     }
 
     /// The value at a continuous voxel index; 0 more than half a voxel outside the image.
@@ -69,7 +83,16 @@ impl Sampler {
             Interpolator::Nearest => self.value(index.map(|x| (x + 0.5).floor() as i64)),
             Interpolator::Linear => self.linear(index),
             Interpolator::BSpline => self.spline(index),
+            Interpolator::Gaussian => gaussian::mean(self, index),
+            Interpolator::LabelGaussian => gaussian::most_frequent(self, index),
+            Interpolator::WindowedSinc(window) => windowed_sinc::value(self, index, window),
         }
+    }
+
+    /// Place in the box of voxel `index` of an axis, or of the image's nearest to it.
+    fn clamped(&self, axis: usize, index: i64) -> usize {
+        let inside = index.clamp(0, self.image_size[axis] as i64 - 1);
+        (inside - self.first[axis]).clamp(0, self.size[axis] as i64 - 1) as usize
     }
 
     fn value(&self, index: [i64; 3]) -> f64 {

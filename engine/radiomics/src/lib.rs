@@ -73,5 +73,8 @@ pub use maps::{FeatureMap, maps};
 pub use mode::{Mode, read_parameters};
 pub use perturb::{Perturbation, Perturbations, noise_level, perturb};
 pub use roi::Resegmentation;
-pub use settings::{ImageType, Interpolator, LbpMethod, ResegmentMode, Settings, Sigma, StoredType, WeightingNorm};
+pub use settings::{
+    ImageType, Interpolator, LbpMethod, ResegmentMode, Settings, Sigma, SincWindow, StoredType, WeightingNorm,
+};
+pub use spelling::suggestion;
 pub use table::{Feature, FeatureTable, NanReason};

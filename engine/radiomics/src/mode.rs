@@ -22,6 +22,18 @@ impl Mode {
         }
     }
 
+    /// Multiplies the width of the bins by `factor`; a number of bins stays.
+    pub fn widen_bins(&mut self, factor: f64) {
+        match self {
+            Self::Pyradiomics(settings) => settings.bin_width *= factor,
+            Self::Ibsi(settings) => {
+                if let ibsi::Discretisation::FixedBinSize(width) = &mut settings.discretisation {
+                    *width *= factor;
+                }
+            }
+        }
+    }
+
     /// Features of the region `mask` of `volume`.
     ///
     /// # Errors

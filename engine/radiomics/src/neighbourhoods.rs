@@ -1,3 +1,5 @@
+mod full_box;
+
 use std::ops::{AddAssign, Range, Sub};
 
 use rayon::prelude::*;
@@ -5,6 +7,7 @@ use rayon::prelude::*;
 use crate::field::{LANES, Layout, Level, LevelField, Tones, Voxels};
 use crate::ngtdm::ToneDifferences;
 use crate::size_matrix::SizeMatrix;
+use full_box::{Counts, FullBox};
 
 /// Rows of a field that one thread looks at.
 const ROWS: usize = 256;
@@ -32,7 +35,9 @@ impl Neighbourhoods {
     pub(crate) fn of(field: &LevelField, steps: &[[i64; 3]], alpha: u32) -> Self {
         let steps: Vec<[i64; 3]> = steps.iter().flat_map(|&step| [step, step.map(|s| -s)]).collect();
         match &field.voxels {
-            Voxels::Narrow(positions) => by_tone(field, positions, &steps, alpha),
+            Voxels::Narrow(positions) => {
+                in_full_box(field, positions, &steps, alpha).unwrap_or_else(|| by_tone(field, positions, &steps, alpha))
+            }
             Voxels::Wide(positions) => by_tone(field, positions, &steps, alpha),
         }
     }
@@ -55,9 +60,40 @@ impl Neighbourhoods {
     }
 }
 
+/// Voxels that `steps` reach along each axis.
+fn reach(steps: &[[i64; 3]]) -> [usize; 3] {
+    std::array::from_fn(|a| steps.iter().map(|step| step[a].unsigned_abs() as usize).max().unwrap_or(0))
+}
+
+/// The neighbourhoods, where [`FullBox`] can count them.
+fn in_full_box(field: &LevelField, positions: &[u8], steps: &[[i64; 3]], alpha: u32) -> Option<Neighbourhoods> {
+    let reach = reach(steps);
+    if steps.len() > 255 || steps.len() + 1 != reach.iter().map(|r| 2 * r + 1).product::<usize>() {
+        return None;
+    }
+    let (Tones::Narrow(tones), layout) = field.tones(reach) else { return None };
+    let offsets: Vec<isize> = steps.iter().map(|&step| layout.offset(step)).collect();
+    let columns = columns(field, steps.len());
+    let alpha = u8::try_from(alpha).unwrap_or(u8::MAX);
+    let rows = field.spans.len();
+    let full = FullBox { field, positions, tones: &tones, layout, offsets: &offsets, reach, alpha };
+    let empty = || Counts::new(columns, field.grey.len(), field.size[0] + 2 * reach[0]);
+    let counts = (0..rows.div_ceil(ROWS)).into_par_iter().fold(empty, |mut counts, block| {
+        full.add_rows(block * ROWS..(block * ROWS + ROWS).min(rows), &mut counts);
+        counts
+    });
+    let [dependences, isolated, differences] = counts.reduce(empty, |a, b| a.plus(&b)).into_tables();
+    let (grey, counts) = (field.grey.clone(), field.counts.clone());
+    Some(Neighbourhoods { grey, counts, columns, dependences, isolated, differences })
+}
+
+/// Numbers of neighbours, from 0 to the most there can be.
+fn columns(field: &LevelField, steps: usize) -> usize {
+    steps.min(field.count() as usize - 1) + 1
+}
+
 fn by_tone<P: Level>(field: &LevelField, positions: &[P], steps: &[[i64; 3]], alpha: u32) -> Neighbourhoods {
-    let reach = std::array::from_fn(|a| steps.iter().map(|step| step[a].unsigned_abs() as usize).max().unwrap_or(0));
-    let (tones, layout) = field.tones(reach);
+    let (tones, layout) = field.tones(reach(steps));
     let offsets: Vec<isize> = steps.iter().map(|&step| layout.offset(step)).collect();
     let around = Surroundings { field, positions, layout, offsets };
     match tones {
@@ -87,7 +123,7 @@ impl<P: Level> Surroundings<'_, P> {
         S: Copy + AddAssign + From<T> + Into<u64>,
     {
         let field = self.field;
-        let columns = self.offsets.len().min(field.count() as usize - 1) + 1;
+        let columns = columns(field, self.offsets.len());
         let levels = field.grey.len();
         let empty = || [vec![0u64; levels * columns], vec![0u64; levels], vec![0u64; levels * columns]];
         let rows = field.spans.len();
@@ -203,6 +239,29 @@ mod tests {
         assert_eq!((found.grey, found.counts), (vec![1, 2, 3, 5], vec![6.0, 2.0, 4.0, 4.0]));
         let expected = [13.35, 2.0, 0.6 + 0.6 + 0.5 + 4.0 / 3.0, 10.075];
         assert!(found.sums.iter().zip(expected).all(|(s, e)| (s - e).abs() < 1e-12), "{:?}", found.sums);
+    }
+
+    /// Rows of less and more than a block, gaps, levels that are missing, boxes of 26 and 124 neighbours and in a plane.
+    #[test]
+    fn a_full_box_counts_what_its_steps_count() {
+        for size in [[37, 5, 4], [16, 3, 2], [3, 4, 5]] {
+            let grey: Vec<u32> =
+                (0..size.iter().product::<usize>() as u32).map(|k| k * k % 31 * (k % 11) % 23).collect();
+            let field = field_of(size, &grey);
+            let Voxels::Narrow(positions) = &field.voxels else { panic!("22 levels fit a byte") };
+            for (distances, across, alpha) in
+                [(&[1][..], None, 0), (&[1], None, 3), (&[1, 2], None, 1), (&[1], Some(2), 0)]
+            {
+                let steps: Vec<[i64; 3]> = directions(size, distances, across);
+                let both_ways: Vec<[i64; 3]> = steps.iter().flat_map(|&step| [step, step.map(|s| -s)]).collect();
+                let boxed = in_full_box(&field, positions, &both_ways, alpha).unwrap();
+                let expected = by_tone(&field, positions, &both_ways, alpha);
+                assert_eq!(boxed.dependences(), expected.dependences());
+                for counts_isolated in [true, false] {
+                    assert_eq!(boxed.tone_differences(counts_isolated), expected.tone_differences(counts_isolated));
+                }
+            }
+        }
     }
 
     #[test]

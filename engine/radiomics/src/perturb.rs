@@ -33,6 +33,17 @@ impl Perturbation {
     /// The perturbation that changes nothing.
     pub const NONE: Self =
         Self { angle_deg: 0.0, shift_voxels: [0.0; 3], noise: None, growth: 0.0, contour: None, bin_width_factor: 1.0 };
+
+    /// Whether the result holds other intensities than the image, interpolated or with noise, so that their stored type
+    /// does not apply any more.
+    pub fn changes_intensities(&self) -> bool {
+        self.angle_deg != 0.0 || self.shift_voxels != [0.0; 3] || self.noise.is_some()
+    }
+
+    /// Whether [`perturb`] would give image and region as they are: only the width of the bins may change.
+    pub fn keeps_image_and_region(&self) -> bool {
+        !self.changes_intensities() && self.growth == 0.0 && self.contour.is_none()
+    }
 }
 
 impl Default for Perturbation {

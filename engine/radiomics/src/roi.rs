@@ -1,4 +1,5 @@
 use isoscan_imaging::{Geometry, Mask};
+use rayon::prelude::*;
 
 use crate::diagnostics::pairwise_sum;
 use crate::image::Bounds;
@@ -89,21 +90,15 @@ impl Roi {
     /// The region of a grid of `size` voxels, or `None` when nothing is inside.
     pub(crate) fn within(grid: &[bool], size: [usize; 3]) -> Option<Self> {
         let [nx, ny, _] = size;
-        let (mut low, mut high) = ([usize::MAX; 3], [0; 3]);
-        for (index, row) in grid.chunks_exact(nx).enumerate() {
-            // A branchless pass over the row is several times faster than searching it, and most rows are empty.
-            if !row.iter().fold(false, |any, &inside| any | inside) {
-                continue;
-            }
-            let first = row.iter().position(|&inside| inside)?;
-            let last = row.iter().rposition(|&inside| inside)?;
-            let (y, z) = (index % ny, index / ny);
-            low = [low[0].min(first), low[1].min(y), low[2].min(z)];
-            high = [high[0].max(last), high[1].max(y), high[2].max(z)];
-        }
-        if low[0] == usize::MAX {
-            return None;
-        }
+        let slices = grid.par_chunks(nx * ny).enumerate();
+        let (low, high) = slices
+            .filter_map(|(z, slice)| {
+                let (low, high) = extent_in_slice(slice, nx)?;
+                Some(([low[0], low[1], z], [high[0], high[1], z]))
+            })
+            .reduce_with(|(low, high), (l, h)| {
+                (std::array::from_fn(|a| low[a].min(l[a])), std::array::from_fn(|a| high[a].max(h[a])))
+            })?;
         let box_size = std::array::from_fn(|a| high[a] - low[a] + 1);
         let mut inside = Vec::with_capacity(box_size.iter().product());
         for z in low[2]..=high[2] {
@@ -223,6 +218,22 @@ impl Roi {
             intensities: None,
         }
     }
+}
+
+/// First and last x and y inside of a slice with rows of `nx` voxels.
+fn extent_in_slice(slice: &[bool], nx: usize) -> Option<([usize; 2], [usize; 2])> {
+    let mut extent: Option<([usize; 2], [usize; 2])> = None;
+    for (y, row) in slice.chunks_exact(nx).enumerate() {
+        // A branchless pass over the row is several times faster than searching it, and most rows are empty.
+        if !row.iter().fold(false, |any, &inside| any | inside) {
+            continue;
+        }
+        let first = row.iter().position(|&inside| inside)?;
+        let last = row.iter().rposition(|&inside| inside)?;
+        let (low, high) = extent.unwrap_or(([first, y], [last, y]));
+        extent = Some(([low[0].min(first), low[1]], [high[0].max(last), y]));
+    }
+    extent
 }
 
 /// Index of the first voxel from `from` on that is `inside`.

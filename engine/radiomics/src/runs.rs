@@ -1,6 +1,6 @@
 use std::ops::Add;
 
-use crate::field::{Level, LevelField, Voxels};
+use crate::field::{LANES, Level, LevelField, Voxels};
 use crate::size_matrix::SizeMatrix;
 
 /// Runs of equal level along a direction: consecutive voxels of the region, ended by another level, a gap or its border.
@@ -28,7 +28,7 @@ impl<'a> Lengths<'a> {
         let field = self.field;
         let longest = (0..3).filter(|&a| step[a] != 0).map(|a| field.size[a]).min().unwrap_or(1);
         let table = match (&field.voxels, longest) {
-            (Voxels::Narrow(voxels), ..256) => run_table(field, voxels, step, longest, &mut self.narrow),
+            (Voxels::Narrow(voxels), ..256) => narrow_table(field, voxels, step, longest, &mut self.narrow),
             (Voxels::Narrow(voxels), ..65536) => run_table(field, voxels, step, longest, &mut self.wide),
             (Voxels::Narrow(voxels), _) => run_table(field, voxels, step, longest, &mut self.widest),
             (Voxels::Wide(voxels), ..65536) => run_table(field, voxels, step, longest, &mut self.wide),
@@ -83,6 +83,71 @@ where
     let rows = places.chunks_exact(columns).skip(1);
     let exact = |row: &[u32], k: usize| u64::from(row[k] - row.get(k + 1).copied().unwrap_or(0));
     rows.flat_map(|row| (1..columns).map(move |k| exact(row, k)).collect::<Vec<_>>()).collect()
+}
+
+/// As [`run_table`], for levels and lengths that fit a byte: first the cells of a whole row, which is done for several
+/// voxels at once.
+fn narrow_table(field: &LevelField, voxels: &[u8], step: [i64; 3], longest: usize, lengths: &mut Vec<u8>) -> Vec<u64> {
+    let offset = field.layout.offset(step) as usize;
+    lengths.resize(voxels.len(), 0);
+    // A row for each length, so that the short ones, which nearly all are, lie together.
+    let shift = (field.grey.len() + 1).next_power_of_two().trailing_zeros();
+    let table = (longest + 2) << shift;
+    // Two tables in turn: equal cells follow one another, and an addition would wait for the one before.
+    let mut places = vec![0u32; 2 * table];
+    let (even, odd) = places.split_at_mut(table);
+    let mut cells = vec![[0u16; LANES]; field.size[0].div_ceil(LANES)];
+    for (_, row) in field.rows() {
+        // A row ends in as many zeros as a block reaches over it.
+        let (start, length) = (row.start, row.len().next_multiple_of(LANES));
+        let levels = voxels[start..start + length].as_chunks().0;
+        let cells = &mut cells[..length / LANES];
+        let (before, own) = lengths.split_at_mut(start);
+        let own = own[..length].as_chunks_mut().0;
+        if offset == 1 {
+            let (mut length, mut last) = (0, 0);
+            for (own, &level) in own.as_flattened_mut().iter_mut().zip(levels.as_flattened()) {
+                length = if level == last && level > 0 { length + 1 } else { 1 };
+                (*own, last) = (length, level);
+            }
+        } else {
+            let partners = start - offset..start - offset + length;
+            lengthen(levels, voxels[partners.clone()].as_chunks().0, before[partners].as_chunks().0, own);
+        }
+        place(levels, own, shift, cells);
+        for [a, b, c, d] in cells.as_flattened().as_chunks().0 {
+            even[usize::from(*a)] += 1;
+            odd[usize::from(*b)] += 1;
+            even[usize::from(*c)] += 1;
+            odd[usize::from(*d)] += 1;
+        }
+    }
+    let at = |level: usize, length: usize| even[length << shift | level] + odd[length << shift | level];
+    let exact = |level: usize, length: usize| u64::from(at(level, length) - at(level, length + 1));
+    let levels = 1..=field.grey.len();
+    levels.flat_map(|level| (1..=longest).map(move |length| (level, length))).map(|(i, k)| exact(i, k)).collect()
+}
+
+/// How long the runs are up to each voxel, `before` up to its partner; 1 outside. A function of its own, which the
+/// compiler turns into vector instructions wherever it is called from.
+#[inline(never)]
+fn lengthen(levels: &[[u8; LANES]], partners: &[[u8; LANES]], before: &[[u8; LANES]], own: &mut [[u8; LANES]]) {
+    for ((own, levels), (partners, before)) in own.iter_mut().zip(levels).zip(partners.iter().zip(before)) {
+        for k in 0..LANES {
+            let goes_on = u8::from(levels[k] == partners[k]) & u8::from(levels[k] != 0);
+            own[k] = (before[k] & goes_on.wrapping_neg()).wrapping_add(1);
+        }
+    }
+}
+
+/// The cells of levels and lengths; a function of its own as [`lengthen`].
+#[inline(never)]
+fn place(levels: &[[u8; LANES]], lengths: &[[u8; LANES]], shift: u32, cells: &mut [[u16; LANES]]) {
+    for (cells, (levels, lengths)) in cells.iter_mut().zip(levels.iter().zip(lengths)) {
+        for k in 0..LANES {
+            cells[k] = u16::from(lengths[k]) << shift | u16::from(levels[k]);
+        }
+    }
 }
 
 fn has_two<L: Level>(field: &LevelField, voxels: &[L], step: [i64; 3]) -> bool {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub(crate) use field::{invalid, unknown};
 pub(crate) use yaml::Document;
 
-pub use choices::{ImageType, Interpolator, LbpMethod, ResegmentMode, Sigma, StoredType, WeightingNorm};
+pub use choices::{ImageType, Interpolator, LbpMethod, ResegmentMode, Sigma, SincWindow, StoredType, WeightingNorm};
 
 use crate::discretise::Discretisation;
 use crate::roi::Resegmentation;

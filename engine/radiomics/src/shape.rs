@@ -111,9 +111,12 @@ pub(crate) fn covariance(region: &Roi, spacing_mm: [f64; 3]) -> Matrix3<f64> {
     })
 }
 
-/// Eigenvalues of a covariance, ascending; those that only rounding made negative are 0.
+/// Eigenvalues of a covariance, ascending; those that are nothing but rounding beside the largest are 0, as of a region in
+/// one plane. The covariance of voxels beside a plane is far above.
 pub(crate) fn without_rounding<const N: usize>(mut eigenvalues: [f64; N]) -> [f64; N] {
-    eigenvalues.iter_mut().filter(|v| **v < 0.0 && **v > -1e-10).for_each(|v| *v = 0.0);
+    let largest = eigenvalues.iter().fold(0.0f64, |largest, v| largest.max(v.abs()));
+    let is_rounding = |v: f64| v.abs() <= 16.0 * f64::EPSILON * largest || v < 0.0 && v > -1e-10;
+    eigenvalues.iter_mut().filter(|v| is_rounding(**v)).for_each(|v| *v = 0.0);
     eigenvalues.sort_by(f64::total_cmp);
     eigenvalues
 }
@@ -162,6 +165,17 @@ mod tests {
         for (name, expected) in rows {
             let value = found.feature(name).unwrap();
             assert!((value - expected).abs() < 1e-12, "{name}: {value}");
+        }
+    }
+
+    /// Voxels in one plane have no third axis, also where the plane is oblique: here x + y + z = 4.
+    #[test]
+    fn a_plane_is_flat() {
+        let inside = (0..125).map(|k| k % 5 + k / 5 % 5 + k / 25 == 4).collect();
+        let oblique = Shape::of(&Roi { first: [0; 3], size: [5; 3], inside }, [0.7, 1.3, 2.1]);
+        for shape in [oblique, shape([6, 1, 12], [1.0, 2.5, 3.0])] {
+            assert_eq!(shape.feature("LeastAxisLength"), Ok(0.0));
+            assert!(shape.feature("MinorAxisLength").unwrap() > 1.0);
         }
     }
 

@@ -1,6 +1,6 @@
 /// `, did you mean X`, where X is the name of the comma-separated list `known` that is nearest to `name`; empty when
 /// none is near.
-pub(crate) fn suggestion(name: &str, known: &str) -> String {
+pub fn suggestion(name: &str, known: &str) -> String {
     nearest(name, known.split(", ")).map_or_else(String::new, |near| format!(", did you mean {near}"))
 }
 

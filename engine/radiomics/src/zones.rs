@@ -1,6 +1,6 @@
 use rayon::prelude::*;
 
-use crate::field::{LANES, Level, LevelField, Voxels, equal_levels};
+use crate::field::{LANES, Level, LevelField, Voxels, lanes};
 use crate::size_matrix::SizeMatrix;
 
 /// Zones smaller than this are counted in a table, larger ones one by one.
@@ -29,52 +29,53 @@ const BEFORE: [[i64; 3]; 13] = [
 /// Zones of each level and size. A zone holds the voxels of one level that touch one another at faces, edges or corners;
 /// none reaches along the axis `across` (x is 0).
 pub(crate) fn zones(field: &LevelField, across: Option<usize>) -> SizeMatrix {
-    let labels = Labels::of(field, across);
+    by_size(field, &Labels::of(field, across))
+}
+
+/// The zones of [`zones`] in space by their size, and by the smallest distance among their voxels; `distance` gives one for
+/// each voxel of the box, x fastest, from 1.
+pub(crate) fn sizes_and_distances(field: &LevelField, distance: &[u32]) -> [SizeMatrix; 2] {
+    let labels = Labels::of(field, None);
+    [by_size(field, &labels), by_distance(field, &labels, distance)]
+}
+
+fn by_size(field: &LevelField, labels: &Labels) -> SizeMatrix {
     let mut table = vec![0u64; field.grey.len() * TABLED];
     let mut groups = Vec::new();
-    let mut in_larger = vec![0; field.grey.len()];
     for (level, size) in labels.zones() {
-        in_larger[level] += size;
         match table.get_mut(level * TABLED + size as usize) {
             Some(count) if (size as usize) < TABLED => *count += 1,
             _ => groups.push((level, size as u32, 1)),
         }
     }
-    for (level, (row, size_sum)) in table.chunks_exact_mut(TABLED).zip(in_larger).enumerate() {
-        row[1] = field.counts[level] - size_sum;
-        groups
-            .extend((0..).zip(row.iter()).filter(|(_, count)| **count > 0).map(|(size, &count)| (level, size, count)));
+    for (level, row) in table.chunks_exact(TABLED).enumerate() {
+        let counted = (0..).zip(row).filter(|(_, count)| **count > 0);
+        groups.extend(counted.map(|(size, &count)| (level, size, count)));
     }
     SizeMatrix::of_groups(&field.grey, &groups)
 }
 
-/// Zones of each level and smallest distance among their voxels; `distance` gives one for each voxel of the box, x
-/// fastest, from 1.
-pub(crate) fn distance_zones(field: &LevelField, across: Option<usize>, distance: &[u32]) -> SizeMatrix {
-    let labels = Labels::of(field, across);
+fn by_distance(field: &LevelField, labels: &Labels, distance: &[u32]) -> SizeMatrix {
     let mut nearest = vec![u32::MAX; labels.classes.len()];
-    let mut groups = Vec::new();
     for (row, span) in field.rows() {
         let (start, box_start) = (field.layout.row_start(row), row * field.size[0]);
         for voxel in span {
-            let Some(level) = field.level(voxel) else { continue };
-            let distance = distance[box_start + voxel - start];
-            match labels.root_of(row, voxel) {
-                Some(root) => nearest[root] = nearest[root].min(distance),
-                None => groups.push((level, distance, 1)),
+            if let Some(root) = labels.root_of(voxel) {
+                nearest[root] = nearest[root].min(distance[box_start + voxel - start]);
             }
         }
     }
     let zones = (0..).zip(labels.classes.iter().zip(nearest)).filter(|(label, (class, _))| class.parent == *label);
-    groups.extend(zones.map(|(_, (class, distance)): (u32, _)| (class.level as usize, distance, 1)));
+    let groups: Vec<(usize, u32, u64)> =
+        zones.map(|(_, (class, distance)): (u32, _)| (class.level as usize, distance, 1)).collect();
     SizeMatrix::of_groups(&field.grey, &groups)
 }
 
-/// Labels of the voxels with an equal neighbour, and of those beside the border of a slab; several may stand for one zone.
+/// Labels of the voxels; several may stand for one zone.
 struct Labels {
     /// For each element 0, or its label plus 1 among those of its slab.
     of: Vec<u32>,
-    /// First row and first label of each slab of rows.
+    /// First element and first label of each slab of rows.
     slabs: Vec<(usize, u32)>,
     classes: Vec<Class>,
 }
@@ -98,7 +99,7 @@ impl Labels {
         }
     }
 
-    /// Level and size of every zone of two voxels and more.
+    /// Level and size of every zone.
     fn zones(&self) -> impl Iterator<Item = (usize, u64)> {
         let mut sizes = vec![0; self.classes.len()];
         // A parent has a lower label, so that its own zone is known when the label comes.
@@ -108,18 +109,18 @@ impl Labels {
             roots.push(root);
             sizes[root as usize] += class.voxels;
         }
-        self.classes.iter().zip(sizes).filter(|(_, size)| *size > 1).map(|(class, size)| (class.level as usize, size))
+        self.classes.iter().zip(sizes).filter(|(_, size)| *size > 0).map(|(class, size)| (class.level as usize, size))
     }
 
-    /// Label of an element of a row; `None` when it has none.
-    fn label(&self, row: usize, element: usize) -> Option<u32> {
-        let slab = self.slabs.partition_point(|&(first_row, _)| first_row <= row) - 1;
+    /// Label of an element; `None` outside.
+    fn label(&self, element: usize) -> Option<u32> {
+        let slab = self.slabs.partition_point(|&(first, _)| first <= element) - 1;
         Some(self.slabs[slab].1 + self.of[element].checked_sub(1)?)
     }
 
-    /// Label that stands for the zone of an element of a row; `None` when no neighbour is equal.
-    fn root_of(&self, row: usize, element: usize) -> Option<usize> {
-        let mut label = self.label(row, element)?;
+    /// Label that stands for the zone of an element; `None` outside.
+    fn root_of(&self, element: usize) -> Option<usize> {
+        let mut label = self.label(element)?;
         while self.classes[label as usize].parent != label {
             label = self.classes[label as usize].parent;
         }
@@ -144,33 +145,31 @@ fn labelled<L: Level>(field: &LevelField, voxels: &[L], across: Option<usize>) -
         (rest, base) = (after, end);
     }
     let scan = Scan { field, voxels, across };
-    let found: Vec<Vec<Class>> = parts
+    let found: Vec<(usize, Vec<Class>)> = parts
         .into_par_iter()
         .map(|(own, mut slab)| {
-            own.clone().for_each(|row| scan.row(row, |other| other >= own.start, |a, b, _| slab.join(a, b)));
-            let is_beside_border =
-                |row: &usize| (own.start > 0 && *row < own.start + reach) || (own.end < rows && row + reach >= own.end);
-            own.clone().filter(is_beside_border).for_each(|row| slab.label_all(scan.span(row)));
-            slab.classes
+            own.clone()
+                .for_each(|row| scan.row(row, |other| other >= own.start, |voxel, equal| slab.add(voxel, equal)));
+            (slab.base, slab.classes)
         })
         .collect();
     let mut labels = Labels { of, slabs: Vec::with_capacity(count), classes: Vec::new() };
-    for (part, &first_row) in found.into_iter().zip(&first_rows) {
+    for (first_element, part) in found {
         let base = labels.classes.len() as u32;
-        labels.slabs.push((first_row, base));
+        labels.slabs.push((first_element, base));
         labels.classes.extend(part.into_iter().map(|class| Class { parent: class.parent + base, ..class }));
     }
     for &first in &first_rows[1..count] {
         for row in first..(first + reach).min(rows) {
-            scan.row(
-                row,
-                |other| other < first,
-                |voxel, other, other_row| {
-                    if let (Some(a), Some(b)) = (labels.label(row, voxel), labels.label(other_row, other)) {
-                        unite(&mut labels.classes, a, b);
+            let join = |voxel, equal: Equal| {
+                for other in equal {
+                    if let (Some(a), Some(b)) = (labels.label(voxel), labels.label(other)) {
+                        let (a, b) = (root(&mut labels.classes, a), root(&mut labels.classes, b));
+                        labels.classes[a.max(b) as usize].parent = a.min(b);
                     }
-                },
-            );
+                }
+            };
+            scan.row(row, |other| other < first, join);
         }
     }
     labels
@@ -185,47 +184,25 @@ struct Slab<'a, L> {
 }
 
 impl<L: Level> Slab<'_, L> {
-    /// Gives two equal voxels the same zone.
-    fn join(&mut self, a: usize, b: usize) {
-        let (of_a, of_b) = (self.labels[a - self.base], self.labels[b - self.base]);
-        match (of_a, of_b) {
-            (0, 0) => {
-                let label = self.add(a, 2);
-                self.labels[a - self.base] = label;
-                self.labels[b - self.base] = label;
-            }
-            (0, label) => {
-                self.labels[a - self.base] = label;
-                self.classes[label as usize - 1].voxels += 1;
-            }
-            (label, 0) => {
-                self.labels[b - self.base] = label;
-                self.classes[label as usize - 1].voxels += 1;
-            }
-            (a, b) if a == b => {}
-            (a, b) => unite(&mut self.classes, a - 1, b - 1),
-        }
-    }
-
-    fn label_all(&mut self, span: std::ops::Range<usize>) {
-        for element in span {
-            if self.labels[element - self.base] == 0 && self.voxels[element] != L::default() {
-                self.labels[element - self.base] = self.add(element, 1);
+    /// Gives a voxel, and the zones of those before it that are `equal`, one label.
+    fn add(&mut self, voxel: usize, mut equal: Equal) {
+        let first = equal.next().map(|other| root(&mut self.classes, self.labels[other - self.base] - 1));
+        let mut label = first.unwrap_or_else(|| {
+            let label = self.classes.len() as u32;
+            let position: usize = self.voxels[voxel].into();
+            self.classes.push(Class { voxels: 0, parent: label, level: position as u32 - 1 });
+            label
+        });
+        for other in equal {
+            let other = root(&mut self.classes, self.labels[other - self.base] - 1);
+            if other != label {
+                self.classes[label.max(other) as usize].parent = label.min(other);
+                label = label.min(other);
             }
         }
+        self.classes[label as usize].voxels += 1;
+        self.labels[voxel - self.base] = label + 1;
     }
-
-    /// A label plus 1 for as many voxels like `element`.
-    fn add(&mut self, element: usize, voxels: u64) -> u32 {
-        let label = self.classes.len() as u32;
-        self.classes.push(Class { voxels, parent: label, level: self.voxels[element].into() as u32 - 1 });
-        label + 1
-    }
-}
-
-fn unite(classes: &mut [Class], a: u32, b: u32) {
-    let (a, b) = (root(classes, a), root(classes, b));
-    classes[a.max(b) as usize].parent = a.min(b);
 }
 
 fn root(classes: &mut [Class], mut label: u32) -> u32 {
@@ -244,44 +221,59 @@ struct Scan<'a, L> {
 }
 
 impl<L: Level> Scan<'_, L> {
-    /// Elements of a row from its first voxel inside to its last.
-    fn span(&self, row: usize) -> std::ops::Range<usize> {
-        let (start, (first, end)) = (self.field.layout.row_start(row), self.field.spans[row]);
-        start + first..start + end
+    /// Calls `act` with each voxel of a row and the equal ones before it, in rows that `reaches` admits. Rows are numbered
+    /// as in [`LevelField::rows`].
+    fn row(&self, row: usize, reaches: impl Fn(usize) -> bool, mut act: impl FnMut(usize, Equal)) {
+        let (first, end) = self.field.spans[row];
+        let start = self.field.layout.row_start(row);
+        let offsets: [usize; BEFORE.len()] = BEFORE.map(|step| {
+            let other_row = row as i64 + step[1] + step[2] * self.field.size[1] as i64;
+            let is_admitted =
+                self.across.is_none_or(|axis| step[axis] == 0) && other_row >= 0 && reaches(other_row as usize);
+            if is_admitted { -self.field.layout.offset(step) as usize } else { 0 }
+        });
+        for x in (first..end).step_by(LANES) {
+            let own = lanes(self.voxels, start + x);
+            let (near, far) = offsets.split_at(8);
+            let (near, far) = (self.equal(start + x, &own, near), self.equal(start + x, &own, far));
+            for k in 0..LANES.min(end - x) {
+                if own[k] != L::default() {
+                    let steps = u16::from(near[k]) | u16::from(far[k]) << 8;
+                    act(start + x + k, Equal { voxel: start + x + k, steps, offsets: &offsets });
+                }
+            }
+        }
     }
 
-    /// Calls `act` with each voxel of a row, an equal neighbour before it in a row that `reaches` admits, and that row.
-    /// Neighbours that touch one already named are left out: they have its zone. Rows are numbered as in
-    /// [`LevelField::rows`].
-    fn row(&self, row: usize, reaches: impl Fn(usize) -> bool, mut act: impl FnMut(usize, usize, usize)) {
-        let span = self.span(row);
-        let other_row = |step: [i64; 3]| (row as i64 + step[1] + step[2] * self.field.size[1] as i64) as usize;
-        let within_slice = |step: [i64; 3]| self.across.is_none_or(|axis| step[axis] == 0);
-        let steps: [_; BEFORE.len()] = std::array::from_fn(|index| {
-            let step = BEFORE[index];
-            let reaches = row as i64 + step[1] + step[2] * self.field.size[1] as i64 >= 0 && reaches(other_row(step));
-            (within_slice(step) && reaches).then(|| -self.field.layout.offset(step) as usize)
-        });
-        for block in span.step_by(LANES) {
-            let mut equal = [0u16; LANES];
-            let mut any = 0;
-            for (index, offset) in steps.iter().enumerate() {
-                let Some(offset) = offset else { continue };
-                let bits = equal_levels(self.voxels, block, block - offset);
-                any |= bits;
-                for_each_bit(bits, |lane| equal[lane] |= 1 << index);
+    /// Bit i of each byte is set where the element `offsets[i]` before is as its `own`; an offset of 0 is left out.
+    fn equal(&self, start: usize, own: &[L; LANES], offsets: &[usize]) -> [u8; LANES] {
+        let mut equal = [0u8; LANES];
+        for (index, &offset) in offsets.iter().enumerate().filter(|(_, offset)| **offset > 0) {
+            let (theirs, bit) = (lanes(self.voxels, start - offset), 1u8 << index);
+            for k in 0..LANES {
+                equal[k] |= if own[k] == theirs[k] { bit } else { 0 };
             }
-            for_each_bit(any, |lane| {
-                let mut neighbours = equal[lane];
-                while neighbours != 0 {
-                    let index = neighbours.trailing_zeros() as usize;
-                    if let Some(offset) = steps[index] {
-                        act(block + lane, block + lane - offset, other_row(BEFORE[index]));
-                    }
-                    neighbours &= !TOUCHING[index];
-                }
-            });
         }
+        equal
+    }
+}
+
+/// The voxels before a voxel that have its level, but for those that touch one already named: they have its zone.
+struct Equal<'a> {
+    voxel: usize,
+    /// Bit i for the one at step i of [`BEFORE`].
+    steps: u16,
+    offsets: &'a [usize; BEFORE.len()],
+}
+
+impl Iterator for Equal<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let index = self.steps.trailing_zeros() as usize;
+        let (offset, touching) = (self.offsets.get(index)?, TOUCHING[index]);
+        self.steps &= !touching;
+        Some(self.voxel - offset)
     }
 }
 
@@ -298,13 +290,6 @@ const TOUCHING: [u16; BEFORE.len()] = {
     }
     touching
 };
-
-fn for_each_bit(mut bits: u32, mut act: impl FnMut(usize)) {
-    while bits != 0 {
-        act(bits.trailing_zeros() as usize);
-        bits &= bits - 1;
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -385,7 +370,7 @@ mod tests {
     /// The zones of 1s are a pair at distances 1 and 2, so 1, and one voxel at 3; the 2 is at 1.
     #[test]
     fn a_zone_is_as_near_as_its_nearest_voxel() {
-        let found = distance_zones(&field_of([5, 1, 1], &[2, 1, 1, 0, 1]), None, &[1, 1, 2, 0, 3]);
+        let [_, found] = sizes_and_distances(&field_of([5, 1, 1], &[2, 1, 1, 0, 1]), &[1, 1, 2, 0, 3]);
         assert_eq!((found.grey, found.sizes, found.counts), (vec![1, 2], vec![1, 3], vec![1.0, 1.0, 1.0, 0.0]));
     }
 }

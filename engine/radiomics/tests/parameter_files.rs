@@ -1,16 +1,17 @@
 //! Parameter files as PyRadiomics reads them, and thousands of damaged ones.
 
-use isoscan_radiomics::{FeatureFamily, ImageType, Settings};
+use isoscan_radiomics::{FeatureFamily, ImageType, Interpolator, Settings, SincWindow};
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     include_str!("parameter_files/magnetic_resonance.yaml"),
     include_str!("parameter_files/slices.yaml"),
     include_str!("parameter_files/map.yaml"),
+    include_str!("parameter_files/forms.yaml"),
 ];
 
 #[test]
 fn files_are_read_as_they_are() {
-    let [resonance, slices, map] = FILES.map(|text| Settings::from_text(text).unwrap());
+    let [resonance, slices, map, forms] = FILES.map(|text| Settings::from_text(text).unwrap());
     let kinds: Vec<ImageType> = resonance.image_types.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, [ImageType::Original, ImageType::LoG, ImageType::Wavelet]);
     assert_eq!((resonance.normalize, resonance.normalize_scale, resonance.voxel_array_shift), (true, 100.0, 300.0));
@@ -21,6 +22,13 @@ fn files_are_read_as_they_are() {
     assert_eq!(slices.resampled_pixel_spacing, None);
     assert_eq!((map.kernel_radius, map.masked_kernel, map.init_value.is_nan()), (2, false, true));
     assert_eq!(map.features.keys().copied().collect::<Vec<_>>(), [FeatureFamily::Glcm]);
+    assert_eq!(
+        forms.features.iter().map(|(f, names)| (*f, names.len())).collect::<Vec<_>>(),
+        [(FeatureFamily::Shape, 6), (FeatureFamily::Shape2D, 0)]
+    );
+    assert_eq!(forms.interpolator, Some(Interpolator::WindowedSinc(SincWindow::Lanczos)));
+    assert_eq!((forms.label, forms.resampled_pixel_spacing, forms.minimum_roi_size), (2, None, None));
+    assert_eq!((forms.image_types[0].0, forms.kernel_radius), (ImageType::Original, 1));
 }
 
 /// Numbers of a linear congruential generator (Knuth, MMIX).
@@ -69,4 +77,27 @@ fn damaged_files_are_read_or_refused_in_words() {
         }
     }
     assert!(read > 300 && refused > 3000, "{read} read, {refused} refused");
+}
+
+/// PyRadiomics' manual, setting `interpolator`: a name or SimpleITK's number.
+#[test]
+fn interpolators_have_names_and_numbers() {
+    let names = [
+        "sitkNearestNeighbor",
+        "sitkLinear",
+        "sitkBSpline",
+        "sitkGaussian",
+        "sitkLabelGaussian",
+        "sitkHammingWindowedSinc",
+        "sitkCosineWindowedSinc",
+        "sitkWelchWindowedSinc",
+        "sitkLanczosWindowedSinc",
+        "sitkBlackmanWindowedSinc",
+    ];
+    for (index, name) in names.into_iter().enumerate() {
+        let named = Settings::from_text(&format!("setting: {{interpolator: {name}}}")).unwrap();
+        let numbered = Settings::from_text(&format!("setting: {{interpolator: {}}}", index + 1)).unwrap();
+        assert_eq!(named, numbered, "{name}");
+        assert_eq!(serde_json::to_value(named).unwrap()["interpolator"], name);
+    }
 }

@@ -82,15 +82,11 @@ impl Matrix {
     fn times(&self, x: &[f64]) -> Vec<f64> {
         let columns = self.a.len() / self.rows;
         let mut inner = vec![0.0; columns];
-        for (row, &x) in self.a.chunks_exact(columns).zip(x) {
-            add_scaled(&mut inner, x, row);
-        }
+        add_all_scaled(&mut inner, x, &self.a);
         let mut corrected = inner.clone();
         self.correction.iter().for_each(|&(i, k, c)| corrected[k] -= c * x[i] / 2.0);
         let mut product = vec![0.0; self.rows];
-        for (column, &x) in self.transposed.chunks_exact(self.rows).zip(&corrected) {
-            add_scaled(&mut product, x, column);
-        }
+        add_all_scaled(&mut product, &corrected, &self.transposed);
         self.correction.iter().for_each(|&(i, k, c)| product[i] -= c * inner[k] / 2.0);
         product
     }
@@ -197,6 +193,20 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 fn add_scaled(sum: &mut [f64], factor: f64, vector: &[f64]) {
     sum.iter_mut().zip(vector).for_each(|(sum, v)| *sum += factor * v);
+}
+
+/// Adds one of `vectors` after the other, each times its factor, four in one pass.
+fn add_all_scaled(sum: &mut [f64], factors: &[f64], vectors: &[f64]) {
+    let length = sum.len();
+    let (fours, rest) = factors.as_chunks::<4>();
+    let (together, single) = vectors.split_at(4 * length * fours.len());
+    for (vectors, [i, j, k, l]) in together.chunks_exact(4 * length).zip(fours) {
+        let ((a, b), (c, d)) = (vectors[..2 * length].split_at(length), vectors[2 * length..].split_at(length));
+        for ((sum, (a, b)), (c, d)) in sum.iter_mut().zip(a.iter().zip(b)).zip(c.iter().zip(d)) {
+            *sum = (((*sum + i * a) + j * b) + k * c) + l * d;
+        }
+    }
+    single.chunks_exact(length).zip(rest).for_each(|(vector, &factor)| add_scaled(sum, factor, vector));
 }
 
 fn scaled(vector: &[f64], factor: f64) -> Vec<f64> {

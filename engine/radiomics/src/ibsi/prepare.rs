@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use isoscan_imaging::{Geometry, Mask, Volume};
 
 use super::diagnostics::{self, Extent, Row};
@@ -49,13 +51,14 @@ pub(super) fn prepare(volume: &Volume, mask: &Mask, settings: &Settings) -> Resu
     let mut rows = Vec::new();
     if diagnoses {
         let initial = Extent::of(volume.as_slice());
-        let interpolated = if image.new.is_some() { Extent::of(&image.whole()) } else { initial };
+        let interpolated = image.interpolated().map_or(initial, Extent::of);
         rows.extend(diagnostics::image("init", volume.geometry(), initial));
         rows.extend(diagnostics::image("interp", image.geometry(), interpolated));
         let intensities = gather(volume, &original, f64::from);
         rows.extend(diagnostics::masks("init", volume.geometry(), &original, &original, &intensities));
     }
-    let (morphological, intensities) = image.region(mask, original)?;
+    let peaks = wants(FeatureFamily::LocalIntensity);
+    let (morphological, intensities) = image.region(mask, original, peaks)?;
     if image.new.is_some() {
         stages.push(morphological.stage("interpolated", image.geometry(), diagnoses));
     }
@@ -72,7 +75,7 @@ pub(super) fn prepare(volume: &Volume, mask: &Mask, settings: &Settings) -> Resu
     }
     let range = bounds(settings.resegmentation);
     let spacing_mm = image.geometry().spacing_mm();
-    let around = wants(FeatureFamily::LocalIntensity).then(|| image.around(&intensity));
+    let around = peaks.then(|| image.around(&intensity));
     let neighbourhood = |values: &dyn Fn(Box3) -> Vec<f64>| match around {
         Some(around) => Neighbourhood { first: around.0, size: around.1, values: values(around) },
         None => Neighbourhood { first: [0; 3], size: [0; 3], values: Vec::new() },
@@ -118,12 +121,14 @@ fn finite(responses: Vec<f64>) -> Result<Vec<f64>, Error> {
 struct Image<'a> {
     volume: &'a Volume,
     new: Option<(NewGrid, &'a Resampling)>,
+    /// A box of the new grid that has been interpolated.
+    known: OnceLock<(Box3, Vec<f64>)>,
 }
 
 impl<'a> Image<'a> {
     fn of(volume: &'a Volume, resampling: Option<&'a Resampling>) -> Result<Self, Error> {
         let new = resampling.map(|r| NewGrid::of(volume.geometry(), r).map(|grid| (grid, r))).transpose()?;
-        Ok(Self { volume, new })
+        Ok(Self { volume, new, known: OnceLock::new() })
     }
 
     fn geometry(&self) -> &Geometry {
@@ -133,22 +138,35 @@ impl<'a> Image<'a> {
     fn values(&self, first: [usize; 3], size: [usize; 3]) -> Vec<f64> {
         match &self.new {
             None => block(self.volume.as_slice(), self.volume.geometry().size(), (first, size), f64::from),
-            Some((grid, resampling)) => grid.image(self.volume, (first, size), resampling),
+            Some((grid, resampling)) => match self.known.get() {
+                Some(((start, known_size), known)) if holds((*start, *known_size), (first, size)) => {
+                    let offset = std::array::from_fn(|a| first[a] - start[a]);
+                    block(known, *known_size, (offset, size), |value| value)
+                }
+                _ => grid.image(self.volume, (first, size), resampling),
+            },
         }
     }
 
-    fn whole(&self) -> Vec<f64> {
-        self.values([0; 3], self.geometry().size())
+    /// The whole image on the new grid, when there is one; other boxes are then cut from it.
+    fn interpolated(&self) -> Option<&[f64]> {
+        let (grid, resampling) = self.new.as_ref()?;
+        let whole = ([0; 3], grid.geometry.size());
+        let (_, values) = self.known.get_or_init(|| (whole, grid.image(self.volume, whole, resampling)));
+        Some(values)
     }
 
-    /// The morphological mask and its intensities.
-    fn region(&self, mask: &Mask, original: Roi) -> Result<(Roi, Vec<f64>), Error> {
+    /// The morphological mask and its intensities; `peaks` tells whether the local intensity peaks are wanted.
+    fn region(&self, mask: &Mask, original: Roi, peaks: bool) -> Result<(Roi, Vec<f64>), Error> {
         let Some((grid, resampling)) = &self.new else {
             let intensities = gather(self.volume, &original, f64::from);
             return Ok((original, intensities));
         };
         let voxels = grid.geometry.voxel_count();
         let roi = grid.region(mask, &original, resampling).ok_or(Error::EmptyMask { voxels })?;
+        // The box that the peaks need is interpolated once with the region's own.
+        let needed = if peaks { self.around(&roi) } else { (roi.first, roi.size) };
+        self.known.get_or_init(|| (needed, grid.image(self.volume, needed, resampling)));
         let values = self.values(roi.first, roi.size);
         let intensities = values.into_iter().zip(&roi.inside).filter(|(_, inside)| **inside).map(|(v, _)| v).collect();
         Ok((roi, intensities))
@@ -174,6 +192,11 @@ impl<'a> Image<'a> {
         let source = Source { size: geometry.size(), spacing_mm: geometry.spacing_mm(), values: &values };
         response_within(&source, filter, &window)
     }
+}
+
+/// Whether a box holds another.
+fn holds((start, size): Box3, (first, inner): Box3) -> bool {
+    (0..3).all(|a| start[a] <= first[a] && first[a] + inner[a] <= start[a] + size[a])
 }
 
 /// The range of intensities kept, infinite where it is open.

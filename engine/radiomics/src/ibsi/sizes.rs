@@ -83,6 +83,9 @@ pub(crate) const NGLDM: [Named; 17] = [
     ("ngl_dc_energy", Some("CAS9")),
 ];
 
+/// Features of [`Sizes`].
+pub(super) const NUMBERS: usize = 17;
+
 /// Groups of voxels by level and size, and the number of voxels that they are groups of.
 pub(super) struct Sizes {
     pub(super) matrix: SizeMatrix,
@@ -109,7 +112,7 @@ impl Matrix for Sizes {
     }
 }
 
-fn in_order(emphases: &Emphases) -> [f64; 17] {
+fn in_order(emphases: &Emphases) -> [f64; NUMBERS] {
     [
         emphases.small,
         emphases.large,

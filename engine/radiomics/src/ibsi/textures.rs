@@ -11,9 +11,10 @@ use crate::directions::directions;
 use crate::family::Named;
 use crate::neighbourhoods::Neighbourhoods;
 use crate::ngtdm::ToneDifferences;
+use crate::roi::Roi;
 use crate::runs::runs;
 use crate::table::NanReason;
-use crate::zones::{distance_zones, zones};
+use crate::zones::sizes_and_distances;
 use crate::{Error, FeatureFamily};
 
 /// Values of a texture family by one way of aggregation.
@@ -61,29 +62,20 @@ pub(super) fn textures(region: &Region, settings: &Settings) -> Result<Vec<Aggre
         });
         found.extend(along(FeatureFamily::Glrlm, &sizes::GLRLM, values, NanReason::Undefined));
     }
-    if wants(FeatureFamily::Glszm) {
-        let values = by_dimension(&fields, &dimensions, |part| Sizes {
-            matrix: zones(&part.field, None),
-            voxels: part.field.count() as f64,
-        });
-        found.extend(around(FeatureFamily::Glszm, &sizes::GLSZM, values));
-    }
-    if wants(FeatureFamily::Gldzm) {
-        found.extend(around(
-            FeatureFamily::Gldzm,
-            &sizes::GLDZM,
-            distance_features(region, &fields, &dimensions, sliced),
-        ));
+    if wants(FeatureFamily::Glszm) || wants(FeatureFamily::Gldzm) {
+        let border = Border::of(region, &dimensions, sliced);
+        let values = by_dimension(&fields, &dimensions, |part| Zoned::of(part, &border));
+        let (sizes, distances) = split(values, sizes::NUMBERS);
+        if wants(FeatureFamily::Glszm) {
+            found.extend(around(FeatureFamily::Glszm, &sizes::GLSZM, sizes));
+        }
+        if wants(FeatureFamily::Gldzm) {
+            found.extend(around(FeatureFamily::Gldzm, &sizes::GLDZM, distances));
+        }
     }
     if wants(FeatureFamily::Ngtdm) || wants(FeatureFamily::Ngldm) {
         let values = by_dimension(&fields, &dimensions, |part| Around::of(part, settings));
-        let (tones, dependences) = values
-            .into_iter()
-            .map(|(dimension, mut values)| {
-                let dependences = values.split_off(values.len().min(ngtdm::NAMES.len()));
-                ((dimension, values), (dimension, dependences))
-            })
-            .unzip();
+        let (tones, dependences) = split(values, ngtdm::NAMES.len());
         if wants(FeatureFamily::Ngtdm) {
             found.extend(around(FeatureFamily::Ngtdm, &ngtdm::NAMES, tones));
         }
@@ -123,22 +115,64 @@ fn around(
     })
 }
 
-/// Zones by the distance to the border of the morphological mask.
-fn distance_features(
-    region: &Region,
-    fields: &Fields,
-    dimensions: &BTreeSet<Dimension>,
-    sliced: bool,
-) -> Vec<(Dimension, Vec<f64>)> {
-    let whole = &region.morphological;
-    let in_slices = if sliced { steps_to_border(whole, true) } else { Vec::new() };
-    let in_space = if dimensions.contains(&Dimension::Volume) { steps_to_border(whole, false) } else { Vec::new() };
-    by_dimension(fields, dimensions, |part: &Part| {
-        let steps = if part.is_slice { &in_slices } else { &in_space };
-        let offset = std::array::from_fn(|a| part.region.first[a] - whole.first[a]);
-        let distance = block(steps, whole.size, (offset, part.region.size), |step| step);
-        Sizes { matrix: distance_zones(&part.field, None, &distance), voxels: part.field.count() as f64 }
-    })
+type Values = Vec<(Dimension, Vec<f64>)>;
+
+/// The first `count` values of each dimension, and the others.
+fn split(values: Values, count: usize) -> (Values, Values) {
+    let split = |(dimension, mut values): (Dimension, Vec<f64>)| {
+        let others = values.split_off(values.len().min(count));
+        ((dimension, values), (dimension, others))
+    };
+    values.into_iter().map(split).unzip()
+}
+
+/// Steps from the voxels of the morphological mask to its border.
+struct Border<'a> {
+    mask: &'a Roi,
+    in_slices: Vec<u32>,
+    in_space: Vec<u32>,
+}
+
+impl<'a> Border<'a> {
+    fn of(region: &'a Region, dimensions: &BTreeSet<Dimension>, sliced: bool) -> Self {
+        let mask = &region.morphological;
+        let steps = |wanted: bool, in_slices: bool| if wanted { steps_to_border(mask, in_slices) } else { Vec::new() };
+        Self { mask, in_slices: steps(sliced, true), in_space: steps(dimensions.contains(&Dimension::Volume), false) }
+    }
+
+    fn steps(&self, part: &Part) -> Vec<u32> {
+        let steps = if part.is_slice { &self.in_slices } else { &self.in_space };
+        let offset = std::array::from_fn(|a| part.region.first[a] - self.mask.first[a]);
+        block(steps, self.mask.size, (offset, part.region.size), |step| step)
+    }
+}
+
+/// Zones by size, and by distance to the border.
+struct Zoned {
+    sizes: Sizes,
+    distances: Sizes,
+}
+
+impl Zoned {
+    fn of(part: &Part, border: &Border) -> Self {
+        let voxels = part.field.count() as f64;
+        let [sizes, distances] = sizes_and_distances(&part.field, &border.steps(part));
+        Self { sizes: Sizes { matrix: sizes, voxels }, distances: Sizes { matrix: distances, voxels } }
+    }
+}
+
+impl Matrix for Zoned {
+    fn merged(parts: &[Self]) -> Self {
+        let of = |pick: fn(&Self) -> &Sizes| Sizes::sum_of(&parts.iter().map(pick).collect::<Vec<_>>());
+        Self { sizes: of(|part| &part.sizes), distances: of(|part| &part.distances) }
+    }
+
+    /// Those by size, then those by distance.
+    fn features(&self) -> Found {
+        let mut found = self.sizes.features()?;
+        found.extend(self.distances.features()?);
+        Some(found)
+    }
 }
 
 /// What voxels have around them: differences of tone, and dependences.

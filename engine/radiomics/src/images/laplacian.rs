@@ -106,9 +106,15 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    /// Positions on the lines along `axis` that are kept.
+    fn kept_along(&self, axis: usize) -> Range<usize> {
+        let start = self.kept.first[axis] - self.from.first[axis];
+        start..start + self.kept.size[axis]
+    }
+
     fn along_x(&self) -> Vec<f32> {
         let (length, width) = (self.from.size[0], self.kept.size[0]);
-        let start = self.kept.first[0] - self.from.first[0];
+        let kept = self.kept_along(0);
         let place =
             |row: usize| [1, 2].map(|a| [row % self.from.size[1], row / self.from.size[1]][a - 1] + self.from.first[a]);
         let rows: Vec<[usize; 2]> = (0..self.from.size[1] * self.from.size[2]).map(place).collect();
@@ -118,47 +124,54 @@ impl Lines<'_> {
             if rows.iter().all(|&[y, z]| self.reach.share(1, y) + self.reach.share(2, z) > 1.0) {
                 return;
             }
-            for (lane, &[y, z]) in rows.iter().enumerate() {
-                let lanes = scratch.voxels.iter_mut();
-                match (self.read)([self.from.first[0], y, z], length) {
-                    Row::Stored(row) => lanes.zip(row).for_each(|(lanes, &v)| lanes[lane] = f64::from(v)),
-                    Row::Computed(row) => lanes.zip(row).for_each(|(lanes, v)| lanes[lane] = v),
-                }
-            }
-            scratch.run(&self.filter);
+            // Where there are fewer rows left, the last one fills the lanes.
+            let read: [Row; LANES] = std::array::from_fn(|lane| {
+                let [y, z] = rows[lane.min(rows.len() - 1)];
+                (self.read)([self.from.first[0], y, z], length)
+            });
+            scratch.set_rows(&read);
+            scratch.run(&self.filter, kept.clone());
+            let mut results = std::mem::take(&mut scratch.results);
+            results.clear();
+            results.extend(scratch.results(kept.clone()));
             for (lane, out) in out.chunks_exact_mut(width).enumerate() {
-                out.iter_mut().zip(scratch.results(start)).for_each(|(out, lanes)| *out = lanes[lane]);
+                out.iter_mut().zip(&results).for_each(|(out, lanes)| *out = lanes[lane]);
             }
+            scratch.results = results;
         });
         out
     }
 
     fn across_x(&self, axis: usize) -> Vec<f32> {
         let other = 3 - axis;
-        let (length, nx, kept) = (self.from.size[axis], self.from.size[0], self.kept.size[axis]);
-        let start = self.kept.first[axis] - self.from.first[axis];
+        let (length, nx) = (self.from.size[axis], self.from.size[0]);
+        let kept = self.kept_along(axis);
         let filter_plane = |scratch: &mut Scratch, plane: usize| {
-            let mut out = vec![0.0f32; nx * kept];
+            let mut out = vec![0.0f32; nx * kept.len()];
             let plane = plane + self.from.first[other];
             let columns = self.reach.columns(self.from, self.reach.share(other, plane));
             let along = self.from.first[axis]..self.from.first[axis] + length;
             let start_of = |i: usize| if axis == 1 { [columns.start, i, plane] } else { [columns.start, plane, i] };
             let rows: Vec<Row> = along.map(|i| (self.read)(start_of(i), columns.len())).collect();
+            let last = columns.end.saturating_sub(LANES).max(columns.start);
             for first in columns.clone().step_by(LANES) {
+                // Lines that were filtered before rather than fewer side by side.
+                let first = first.min(last);
                 let width = LANES.min(columns.end - first);
                 let piece = first - columns.start..first - columns.start + width;
                 for (lanes, row) in scratch.voxels.iter_mut().zip(&rows) {
                     match row {
-                        Row::Stored(row) => {
-                            lanes.iter_mut().zip(&row[piece.clone()]).for_each(|(lane, &v)| *lane = f64::from(v));
-                        }
+                        Row::Stored(row) => fill(lanes, &row[piece.clone()]),
                         Row::Computed(row) => lanes[..width].copy_from_slice(&row[piece.clone()]),
                     }
                 }
-                scratch.run(&self.filter);
+                scratch.run(&self.filter, kept.clone());
                 let first = first - self.from.first[0];
-                for (row, lanes) in out.chunks_exact_mut(nx).zip(scratch.results(start)) {
-                    row[first..first + width].copy_from_slice(&lanes[..width]);
+                for (row, lanes) in out.chunks_exact_mut(nx).zip(scratch.results(kept.clone())) {
+                    match row[first..first + width].first_chunk_mut() {
+                        Some(row) => *row = lanes,
+                        None => row[first..first + width].copy_from_slice(&lanes[..width]),
+                    }
                 }
             }
             out
@@ -169,10 +182,18 @@ impl Lines<'_> {
             return filtered.concat();
         }
         let mut out = Vec::with_capacity(self.kept.count());
-        for z in 0..kept {
+        for z in 0..kept.len() {
             filtered.iter().for_each(|plane| out.extend_from_slice(&plane[z * nx..(z + 1) * nx]));
         }
         out
+    }
+}
+
+/// Neighbouring voxels into as many lanes.
+fn fill(lanes: &mut Lanes, voxels: &[f32]) {
+    match voxels.first_chunk() {
+        Some(voxels) => *lanes = voxels.map(f64::from),
+        None => lanes.iter_mut().zip(voxels).for_each(|(lane, &v)| *lane = f64::from(v)),
     }
 }
 
@@ -181,22 +202,48 @@ struct Scratch {
     voxels: Vec<Lanes>,
     causal: Vec<Lanes>,
     anticausal: Vec<Lanes>,
+    results: Vec<[f32; LANES]>,
 }
 
 impl Scratch {
     fn new(length: usize) -> Self {
         let lines = || vec![[0.0; LANES]; length];
-        Self { voxels: lines(), causal: lines(), anticausal: lines() }
+        Self { voxels: lines(), causal: lines(), anticausal: lines(), results: Vec::new() }
     }
 
-    fn run(&mut self, filter: &RecursiveGaussian) {
-        filter.filter(&self.voxels, &mut self.causal, &mut self.anticausal);
+    /// Each of `rows` becomes a line.
+    fn set_rows(&mut self, rows: &[Row; LANES]) {
+        let stored = rows.each_ref().map(|row| match row {
+            Row::Stored(row) => *row,
+            Row::Computed(_) => &[],
+        });
+        if stored.iter().all(|row| row.len() == self.voxels.len()) {
+            return interleave(stored, &mut self.voxels);
+        }
+        for (lane, row) in rows.iter().enumerate() {
+            let lanes = self.voxels.iter_mut();
+            match row {
+                Row::Stored(row) => lanes.zip(*row).for_each(|(lanes, &v)| lanes[lane] = f64::from(v)),
+                Row::Computed(row) => lanes.zip(row).for_each(|(lanes, &v)| lanes[lane] = v),
+            }
+        }
     }
 
-    /// The results from a position on, rounded to f32.
-    fn results(&self, start: usize) -> impl Iterator<Item = [f32; LANES]> + '_ {
-        let pairs = self.causal[start..].iter().zip(&self.anticausal[start..]);
+    fn run(&mut self, filter: &RecursiveGaussian, kept: Range<usize>) {
+        filter.filter(&self.voxels, kept, &mut self.causal, &mut self.anticausal);
+    }
+
+    /// The results at the positions `kept`, rounded to f32.
+    fn results(&self, kept: Range<usize>) -> impl Iterator<Item = [f32; LANES]> + '_ {
+        let pairs = self.causal[kept.clone()].iter().zip(&self.anticausal[kept]);
         pairs.map(|(causal, anticausal)| std::array::from_fn(|lane| (causal[lane] + anticausal[lane]) as f32))
+    }
+}
+
+fn interleave(rows: [&[f32]; LANES], lines: &mut [Lanes]) {
+    let rows = rows.map(|row| &row[..lines.len()]);
+    for (i, lanes) in lines.iter_mut().enumerate() {
+        *lanes = std::array::from_fn(|lane| f64::from(rows[lane][i]));
     }
 }
 

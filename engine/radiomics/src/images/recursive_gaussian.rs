@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 /// Lines that are filtered side by side.
 pub(super) const LANES: usize = 8;
 
@@ -111,13 +113,14 @@ impl RecursiveGaussian {
         (50.0 * std::f64::consts::LN_2 / -L2 * sigma).ceil() as usize + 2
     }
 
-    /// The causal and the anticausal results of the lines in `voxels`, of at least 4 positions; their sum is the result.
-    pub(super) fn filter(&self, voxels: &[Lanes], causal: &mut [Lanes], anticausal: &mut [Lanes]) {
-        self.forward(voxels, causal);
-        self.backward(voxels, anticausal);
+    /// The causal and the anticausal results of the lines in `voxels`, of at least 4 positions, at the positions `kept`;
+    /// their sum is the result. Neither part is followed beyond them.
+    pub(super) fn filter(&self, voxels: &[Lanes], kept: Range<usize>, causal: &mut [Lanes], anticausal: &mut [Lanes]) {
+        self.forward(voxels, kept.end, causal);
+        self.backward(voxels, kept.start, anticausal);
     }
 
-    fn forward(&self, voxels: &[Lanes], out: &mut [Lanes]) {
+    fn forward(&self, voxels: &[Lanes], end: usize, out: &mut [Lanes]) {
         let first = voxels[0];
         for i in 0..ORDER {
             let voxel = |k: usize| if k <= i { &voxels[i - k] } else { &first };
@@ -125,7 +128,7 @@ impl RecursiveGaussian {
             let feed = std::array::from_fn(|k| if k < i { self.d[k] } else { self.bn[k] });
             out[i] = step([voxel(0), voxel(1), voxel(2), voxel(3)], &self.n, [0, 1, 2, 3].map(result), &feed);
         }
-        for i in ORDER..voxels.len() {
+        for i in ORDER..end {
             let (done, rest) = out.split_at_mut(i);
             let (Some([v3, v2, v1, v0]), Some([r3, r2, r1, r0])) = (voxels[..=i].last_chunk(), done.last_chunk())
             else {
@@ -135,7 +138,7 @@ impl RecursiveGaussian {
         }
     }
 
-    fn backward(&self, voxels: &[Lanes], out: &mut [Lanes]) {
+    fn backward(&self, voxels: &[Lanes], start: usize, out: &mut [Lanes]) {
         let size = voxels.len();
         let last = voxels[size - 1];
         for i in 0..ORDER {
@@ -145,7 +148,7 @@ impl RecursiveGaussian {
             out[size - 1 - i] =
                 step([voxel(0), voxel(1), voxel(2), voxel(3)], &self.m, [0, 1, 2, 3].map(result), &feed);
         }
-        for i in (0..size - ORDER).rev() {
+        for i in (start..size - ORDER).rev() {
             let (rest, done) = out.split_at_mut(i + 1);
             let (Some([v0, v1, v2, v3]), Some([r0, r1, r2, r3])) = (voxels[i + 1..].first_chunk(), done.first_chunk())
             else {

@@ -1,17 +1,54 @@
 use serde::Serialize;
 
-/// Interpolation of the image when resampling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Interpolation of the image when resampling. None filters against aliasing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interpolator {
     /// Nearest neighbour.
-    #[serde(rename = "sitkNearestNeighbor")]
     Nearest,
     /// Trilinear.
-    #[serde(rename = "sitkLinear")]
     Linear,
     /// Cubic B-spline with mirror boundary.
-    #[serde(rename = "sitkBSpline")]
     BSpline,
+    /// Mean under a Gaussian of 0.8 voxels, cut off at 3.2.
+    Gaussian,
+    /// Most frequent value under a Gaussian of one voxel, cut off there; for label images.
+    LabelGaussian,
+    /// Sinc function tapered to five voxels on either side.
+    WindowedSinc(SincWindow),
+}
+
+/// Taper of a windowed sinc.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the windows are known by their names")]
+pub enum SincWindow {
+    Hamming,
+    Cosine,
+    Welch,
+    Lanczos,
+    Blackman,
+}
+
+impl Interpolator {
+    /// Every interpolator under SimpleITK's name, in the order of its numbers from 1.
+    pub(crate) const NAMED: [(&'static str, Self); 10] = [
+        ("sitkNearestNeighbor", Self::Nearest),
+        ("sitkLinear", Self::Linear),
+        ("sitkBSpline", Self::BSpline),
+        ("sitkGaussian", Self::Gaussian),
+        ("sitkLabelGaussian", Self::LabelGaussian),
+        ("sitkHammingWindowedSinc", Self::WindowedSinc(SincWindow::Hamming)),
+        ("sitkCosineWindowedSinc", Self::WindowedSinc(SincWindow::Cosine)),
+        ("sitkWelchWindowedSinc", Self::WindowedSinc(SincWindow::Welch)),
+        ("sitkLanczosWindowedSinc", Self::WindowedSinc(SincWindow::Lanczos)),
+        ("sitkBlackmanWindowedSinc", Self::WindowedSinc(SincWindow::Blackman)),
+    ];
+}
+
+impl Serialize for Interpolator {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = Self::NAMED.iter().find(|(_, method)| method == self).map_or("", |(name, _)| name);
+        serializer.serialize_str(name)
+    }
 }
 
 /// What the numbers of a resegmentation range mean.

@@ -80,21 +80,10 @@ impl Field<'_> {
 
     pub(super) fn interpolator(self) -> Result<Interpolator, Error> {
         // PyRadiomics also takes SimpleITK's enumeration numbers.
-        let name = match (self.value, self.value.as_u64()) {
-            (Value::String(name), _) => name,
-            (_, Some(number @ 1..=10)) => INTERPOLATORS[number as usize - 1],
-            _ => return self.refuse("a name, or SimpleITK's number from 1 to 10"),
-        };
-        match name {
-            "sitkNearestNeighbor" => Ok(Interpolator::Nearest),
-            "sitkLinear" => Ok(Interpolator::Linear),
-            "sitkBSpline" => Ok(Interpolator::BSpline),
-            _ if INTERPOLATORS.contains(&name) => Err(Error::NotImplemented {
-                kind: "interpolator",
-                name: name.to_owned(),
-                available: INTERPOLATORS[..3].join(", "),
-            }),
-            _ => Err(unknown("interpolator", name, INTERPOLATORS.into_iter())),
+        match (self.value, self.value.as_u64()) {
+            (_, Some(number @ 1..=10)) => Ok(Interpolator::NAMED[number as usize - 1].1),
+            (Value::String(_), _) => self.one_of("interpolator", &Interpolator::NAMED),
+            _ => self.refuse("a name, or SimpleITK's number from 1 to 10"),
         }
     }
 
@@ -147,20 +136,6 @@ impl Field<'_> {
         self.one_of("storedType", &StoredType::NAMED)
     }
 }
-
-/// SimpleITK's interpolators in the order of its numbers, from 1.
-const INTERPOLATORS: [&str; 10] = [
-    "sitkNearestNeighbor",
-    "sitkLinear",
-    "sitkBSpline",
-    "sitkGaussian",
-    "sitkLabelGaussian",
-    "sitkHammingWindowedSinc",
-    "sitkCosineWindowedSinc",
-    "sitkWelchWindowedSinc",
-    "sitkLanczosWindowedSinc",
-    "sitkBlackmanWindowedSinc",
-];
 
 /// The discrete wavelets of PyWavelets.
 fn wavelets() -> Vec<String> {

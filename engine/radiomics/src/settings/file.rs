@@ -259,10 +259,6 @@ mod tests {
                 "setting interpolator must be a name, or SimpleITK's number from 1 to 10, found 11",
             ),
             (
-                r#"{"interpolator": 4}"#,
-                "interpolator sitkGaussian is not available yet; available: sitkNearestNeighbor",
-            ),
-            (
                 r#"{"resegmentRange": [1, 2, 3]}"#,
                 "setting resegmentRange must be one or two numbers, found [1.0,2.0,3.0]",
             ),

@@ -54,8 +54,7 @@ impl Settings {
     /// Beside PyRadiomics' settings there is `storedType`: see [`StoredType`](crate::StoredType).
     ///
     /// # Errors
-    /// [`Error::UnknownName`] with the nearest and all known ones, [`Error::InvalidSetting`],
-    /// [`Error::NotImplemented`].
+    /// [`Error::UnknownName`] with the nearest and all known ones, [`Error::InvalidSetting`].
     pub fn set(&mut self, name: &str, value: &Value) -> Result<(), Error> {
         let field = Field { name, value };
         match name {

@@ -1,4 +1,3 @@
-use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -11,17 +10,18 @@ use crate::table::{NanReason, Outcome};
 /// Most numbers held at once, as many as take 2 GiB.
 const MOST_NUMBERS: usize = 1 << 28;
 
-/// Frequencies worked on at once: those of all slices stay in the cache.
-const BLOCK: usize = 64;
+/// Lines worked on at once: those of all fields stay in the cache.
+const BLOCK: usize = 32;
 
 /// Moran's I and Geary's C of a region's intensities.
 ///
 /// `I = N/W · Σᵢⱼ wᵢⱼ(xᵢ - μ)(xⱼ - μ) / Σᵢ(xᵢ - μ)²` and `C = (N - 1)/2W · Σᵢⱼ wᵢⱼ(xᵢ - xⱼ)² / Σᵢ(xᵢ - μ)²` over all pairs of
 /// different voxels, with `wᵢⱼ = 1/d` of the distance of their centres and `W = Σᵢⱼ wᵢⱼ`.
 ///
-/// The sums over pairs are sums over voxels of two potentials, `Kᵢ = Σⱼ wᵢⱼ` and `φᵢ = Σⱼ wᵢⱼ(xⱼ - μ)`, both convolutions:
-/// along the two longer axes of the region's box by Fourier transforms, along the shortest directly. That is exact but
-/// for rounding, near 1e-15 of the sums.
+/// The distance depends on the offset of a pair alone, so that a sum over pairs is one over offsets, of 1/d times a
+/// correlation of two fields, and by Parseval's theorem one over frequencies: `Σᵢⱼ wᵢⱼ aᵢ bⱼ = 1/P · Σₖ Kₖ Re(Aₖ* Bₖ)` with
+/// the transforms of 1/d and of the fields, padded to P voxels so that no voxel meets another around the border. That is
+/// exact but for rounding, near 1e-15 of the sums.
 pub(super) fn moran_and_geary(region: &Roi, intensities: &[f64], spacing_mm: [f64; 3]) -> [Outcome; 2] {
     let n = intensities.len() as f64;
     if intensities.len() < 2 {
@@ -50,134 +50,193 @@ struct PairSums {
     squares: f64,
 }
 
+impl PairSums {
+    fn plus(self, other: Self, times: f64) -> Self {
+        Self {
+            weights: self.weights + times * other.weights,
+            products: self.products + times * other.products,
+            squares: self.squares + times * other.squares,
+        }
+    }
+}
+
 /// The sums for the values `x` of the region's voxels, or `None` when its box is too large.
 fn pair_sums(region: &Roi, x: &[f64], spacing_mm: [f64; 3]) -> Option<PairSums> {
     let mut axes = [0, 1, 2];
     axes.sort_by_key(|&axis| std::cmp::Reverse(region.size[axis]));
-    let size = axes.map(|axis| region.size[axis]);
-    let plane = Plane::new([size[0], size[1]]);
-    if plane.numbers().checked_mul(5 * size[2]).is_none_or(|numbers| numbers > MOST_NUMBERS) {
+    let grid = Grid::new(axes.map(|axis| region.size[axis]));
+    let [_, _, slices] = grid.size;
+    if grid.plane().checked_mul(5 * slices).is_none_or(|numbers| numbers > MOST_NUMBERS) {
         return None;
     }
-    let mut slices = vec![Vec::new(); size[2]];
+    let mut voxels = vec![Vec::new(); slices];
     for ((_, position), &value) in region.voxels().zip(x) {
         let [u, v, w] = axes.map(|axis| position[axis] - region.first[axis]);
-        slices[w].push(([u, v], value));
+        voxels[w].push(([u, v], value));
     }
-    let spectra: Vec<Vec<Complex<f64>>> = slices.par_iter().map(|slice| plane.spectrum(slice)).collect();
-    let distance_mm = axes.map(|axis| spacing_mm[axis]);
-    let kernels: Vec<Vec<f64>> = (0..size[2]).into_par_iter().map(|offset| plane.kernel(distance_mm, offset)).collect();
-    let starts: Vec<usize> = (0..plane.numbers()).step_by(BLOCK).collect();
-    let potentials: Vec<Vec<Complex<f64>>> = starts
-        .into_par_iter()
-        .map(|start| convolved(&spectra, &kernels, start..(start + BLOCK).min(plane.numbers())))
-        .collect();
-    drop(spectra);
-    let of_slice = |w: usize| {
-        let parts = potentials.iter().map(|block| &block[w * block.len() / size[2]..(w + 1) * block.len() / size[2]]);
-        plane.sums(&slices[w], parts.flatten().copied().collect())
+    let with_values = voxels.par_iter().map(|slice| grid.spectrum([slice, slice], [|_| 1.0, |x| x]));
+    let with_squares = voxels.par_chunks(2).map(|pair| {
+        let second = pair.get(1).map_or(&[][..], Vec::as_slice);
+        grid.spectrum([&pair[0], second], [|x| x * x, |x| x * x])
+    });
+    let with_values: Vec<_> = with_values.collect();
+    let with_squares: Vec<_> = with_squares.collect();
+    let kernel = grid.kernel(axes.map(|axis| spacing_mm[axis]));
+    // The fields are real, so that opposite frequencies say the same: half of those along the first axis are enough.
+    let half = grid.padded[0] / 2;
+    let of_frequency = |u: usize| {
+        let alone = u == 0 || 2 * u == grid.padded[0];
+        PairSums::default().plus(
+            grid.sums_at(u, &with_values, &with_squares, &kernel),
+            if alone { 1.0 } else { 2.0 } / (grid.plane() * grid.padded[2]) as f64,
+        )
     };
-    let per_slice: Vec<PairSums> = (0..size[2]).into_par_iter().map(of_slice).collect();
-    Some(per_slice.into_iter().fold(PairSums::default(), |a, b| PairSums {
-        weights: a.weights + b.weights,
-        products: a.products + b.products,
-        squares: a.squares + b.squares,
-    }))
-}
-
-/// Spectra of the potentials in a range of frequencies, slice by slice: `Σ_w' kernel(|w - w'|) spectrum(w')`.
-fn convolved(spectra: &[Vec<Complex<f64>>], kernels: &[Vec<f64>], range: Range<usize>) -> Vec<Complex<f64>> {
-    let mut potentials = vec![Complex::default(); spectra.len() * range.len()];
-    for (w, potential) in potentials.chunks_exact_mut(range.len()).enumerate() {
-        for (other, spectrum) in spectra.iter().enumerate() {
-            let kernel = &kernels[w.abs_diff(other)][range.clone()];
-            let terms = spectrum[range.clone()].iter().zip(kernel);
-            potential.iter_mut().zip(terms).for_each(|(sum, (f, k))| *sum += f * k);
-        }
-    }
-    potentials
+    let found: Vec<PairSums> = (0..=half).into_par_iter().map(of_frequency).collect();
+    Some(found.into_iter().fold(PairSums::default(), |sums, part| sums.plus(part, 1.0)))
 }
 
 /// Voxels of one slice: position along the two longer axes, and value.
 type Slice = [([usize; 2], f64)];
 
-/// Fourier transforms of slices, padded so that no voxel meets another around the border. A spectrum is transposed.
-struct Plane {
-    size: [usize; 2],
-    padded: [usize; 2],
-    forward: [Arc<dyn Fft<f64>>; 2],
-    backward: [Arc<dyn Fft<f64>>; 2],
+/// The region's box, its longest axis first, and the transforms along its axes, padded.
+struct Grid {
+    size: [usize; 3],
+    padded: [usize; 3],
+    forward: [Arc<dyn Fft<f64>>; 3],
 }
 
-impl Plane {
-    fn new(size: [usize; 2]) -> Self {
+impl Grid {
+    fn new(size: [usize; 3]) -> Self {
         let padded = size.map(|n| smooth_at_least(2 * n - 1));
         let mut planner = FftPlanner::new();
-        let forward = padded.map(|n| planner.plan_fft_forward(n));
-        let backward = padded.map(|n| planner.plan_fft_inverse(n));
-        Self { size, padded, forward, backward }
+        Self { size, padded, forward: padded.map(|n| planner.plan_fft_forward(n)) }
     }
 
-    fn numbers(&self) -> usize {
+    /// Numbers of a padded slice.
+    fn plane(&self) -> usize {
         self.padded[0] * self.padded[1]
     }
 
-    /// Spectrum of the mask, plus i times that of the values.
-    fn spectrum(&self, slice: &Slice) -> Vec<Complex<f64>> {
-        let mut field = vec![Complex::default(); self.numbers()];
-        for &([u, v], value) in slice {
-            field[v * self.padded[0] + u] = Complex::new(1.0, value);
+    /// Spectrum of a real field of one slice plus i times that of another; frequencies of the second axis fastest.
+    fn spectrum(&self, slices: [&Slice; 2], of: [fn(f64) -> f64; 2]) -> Vec<Complex<f64>> {
+        let mut field = vec![Complex::default(); self.padded[0] * self.size[1]];
+        for &([u, v], value) in slices[0] {
+            field[v * self.padded[0] + u].re = of[0](value);
         }
-        self.transform(field)
-    }
-
-    /// Spectrum of 1/distance from the origin to the voxels of the slice `offset` away; real, as the distance is even.
-    fn kernel(&self, spacing_mm: [f64; 3], offset: usize) -> Vec<f64> {
-        let mut field = vec![Complex::default(); self.numbers()];
-        let squared = |steps: usize, axis: usize| (steps as f64 * spacing_mm[axis]).powi(2);
-        for v in 0..self.size[1] {
-            for u in 0..self.size[0] {
-                if (u, v, offset) == (0, 0, 0) {
-                    continue;
-                }
-                let weight = 1.0 / (squared(u, 0) + squared(v, 1) + squared(offset, 2)).sqrt();
-                for row in [v, (self.padded[1] - v) % self.padded[1]] {
-                    for column in [u, (self.padded[0] - u) % self.padded[0]] {
-                        field[row * self.padded[0] + column] = Complex::new(weight, 0.0);
-                    }
-                }
-            }
+        for &([u, v], value) in slices[1] {
+            field[v * self.padded[0] + u].im = of[1](value);
         }
-        self.transform(field).into_iter().map(|c| c.re).collect()
-    }
-
-    fn transform(&self, mut field: Vec<Complex<f64>>) -> Vec<Complex<f64>> {
         self.forward[0].process(&mut field);
-        let mut field = transposed(&field, self.padded[0]);
+        let mut field = turned(&field, self.padded[0], self.padded[1]);
         self.forward[1].process(&mut field);
         field
     }
 
-    /// Sums over a slice's voxels from the spectrum of their potentials.
-    fn sums(&self, slice: &Slice, mut potential: Vec<Complex<f64>>) -> PairSums {
-        self.backward[1].process(&mut potential);
-        let mut potential = transposed(&potential, self.padded[1]);
-        self.backward[0].process(&mut potential);
-        let scale = 1.0 / self.numbers() as f64;
-        slice.iter().fold(PairSums::default(), |sums, &([u, v], x)| {
-            let potential = potential[v * self.padded[0] + u] * scale;
-            PairSums {
-                weights: sums.weights + potential.re,
-                products: sums.products + x * potential.im,
-                squares: sums.squares + x * x * potential.re,
+    /// Transform of 1/distance over the offsets of pairs, 0 at none. It is real and even, so that frequencies up to half of
+    /// each axis are all; those of the third axis come fastest, then those of the first.
+    fn kernel(&self, spacing_mm: [f64; 3]) -> Vec<f64> {
+        let [nu, nv, nw] = self.size;
+        let squared = |steps: usize, axis: usize| (steps as f64 * spacing_mm[axis]).powi(2);
+        let mut field: Vec<f64> = (0..nw)
+            .flat_map(|w| (0..nv).flat_map(move |v| (0..nu).map(move |u| [u, v, w])))
+            .map(|[u, v, w]| 1.0 / (squared(u, 0) + squared(v, 1) + squared(w, 2)).sqrt())
+            .collect();
+        field[0] = 0.0;
+        for axis in 0..3 {
+            field = even_spectra(&field, self.size[axis], self.forward[axis].as_ref());
+            if axis < 2 {
+                let length = self.padded[axis] / 2 + 1;
+                field = turned(&field, length, field.len() / length);
             }
-        })
+        }
+        field
+    }
+
+    /// The sums over all frequencies whose first is `u`.
+    fn sums_at(
+        &self,
+        u: usize,
+        with_values: &[Vec<Complex<f64>>],
+        with_squares: &[Vec<Complex<f64>>],
+        kernel: &[f64],
+    ) -> PairSums {
+        let [pu, pv, pw] = self.padded;
+        let opposite = |frequency: usize, padded: usize| (padded - frequency) % padded;
+        let (row, other) = (u * pv, opposite(u, pu) * pv);
+        let mut scratch = vec![Complex::default(); self.forward[2].get_inplace_scratch_len()];
+        let mut lines = vec![Complex::default(); 3 * BLOCK * pw];
+        let mut sums = PairSums::default();
+        for start in (0..pv).step_by(BLOCK) {
+            let block = start..(start + BLOCK).min(pv);
+            lines.fill(Complex::default());
+            let (masks, rest) = lines.split_at_mut(BLOCK * pw);
+            let (values, squares) = rest.split_at_mut(BLOCK * pw);
+            for v in block.clone() {
+                let line = (v - start) * pw;
+                let (here, there) = (row + v, other + opposite(v, pv));
+                for (w, spectrum) in with_values.iter().enumerate() {
+                    (masks[line + w], values[line + w]) = parts(spectrum[here], spectrum[there]);
+                }
+                let squares = &mut squares[line..line + with_values.len()];
+                for (pair, spectrum) in squares.chunks_mut(2).zip(with_squares) {
+                    let (first, second) = parts(spectrum[here], spectrum[there]);
+                    pair.iter_mut().zip([first, second]).for_each(|(square, part)| *square = part);
+                }
+            }
+            for field in [&mut *masks, &mut *values, &mut *squares] {
+                self.forward[2].process_with_scratch(&mut field[..block.len() * pw], &mut scratch);
+            }
+            for v in block {
+                let line = (v - start) * pw;
+                let (columns, depths) = (pu / 2 + 1, pw / 2 + 1);
+                let first = (v.min(opposite(v, pv)) * columns + u) * depths;
+                let weights = &kernel[first..first + depths];
+                for w in 0..pw {
+                    let (mask, value, square) = (masks[line + w], values[line + w], squares[line + w]);
+                    let weight = weights[w.min(pw - w)];
+                    sums.weights += weight * mask.norm_sqr();
+                    sums.products += weight * value.norm_sqr();
+                    sums.squares += weight * (mask.re * square.re + mask.im * square.im);
+                }
+            }
+        }
+        sums
     }
 }
 
-fn transposed(field: &[Complex<f64>], width: usize) -> Vec<Complex<f64>> {
-    let height = field.len() / width;
-    let mut turned = vec![Complex::default(); field.len()];
+/// Spectra of two real fields at a frequency, from that of the first plus i times the second there and at the opposite
+/// frequency.
+fn parts(here: Complex<f64>, there: Complex<f64>) -> (Complex<f64>, Complex<f64>) {
+    let (sum, difference) = (here + there.conj(), here - there.conj());
+    (sum * 0.5, Complex::new(difference.im, -difference.re) * 0.5)
+}
+
+/// Transforms of even lines, each given by its first `length` numbers up to the middle and zeros from there: the
+/// frequencies up to half of each, which are real.
+fn even_spectra(lines: &[f64], length: usize, forward: &dyn Fft<f64>) -> Vec<f64> {
+    let (padded, half) = (forward.len(), forward.len() / 2 + 1);
+    let mut spectra = vec![0.0; lines.len() / length * half];
+    let pairs = spectra.par_chunks_mut(2 * half).zip(lines.par_chunks(2 * length));
+    let buffers = || (vec![Complex::default(); padded], vec![Complex::default(); forward.get_inplace_scratch_len()]);
+    pairs.for_each_init(buffers, |(field, scratch), (spectra, lines)| {
+        field.fill(Complex::default());
+        let (first, second) = lines.split_at(length);
+        for k in 0..length {
+            let both = Complex::new(first[k], second.get(k).copied().unwrap_or_default());
+            (field[k], field[(padded - k) % padded]) = (both, both);
+        }
+        forward.process_with_scratch(field, scratch);
+        for (k, spectrum) in spectra.chunks_exact_mut(half).enumerate() {
+            let part = |both: &Complex<f64>| if k == 0 { both.re } else { both.im };
+            spectrum.iter_mut().zip(field.iter()).for_each(|(real, both)| *real = part(both));
+        }
+    });
+    spectra
+}
+
+/// Rows of `width` numbers as columns, which zeros extend to `height`.
+fn turned<T: Copy + Default>(field: &[T], width: usize, height: usize) -> Vec<T> {
+    let mut turned = vec![T::default(); width * height];
     for (y, row) in field.chunks_exact(width).enumerate() {
         for (x, &value) in row.iter().enumerate() {
             turned[x * height + y] = value;
