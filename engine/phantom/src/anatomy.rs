@@ -1,36 +1,23 @@
 use isoscan_imaging::{Geometry, Volume};
 use ndarray::Array3;
 
-use crate::{Biology, Error, Grid, Protocol};
-
-/// The numbers of the label map and what they mean; 0 is outside the body.
-pub const LABELS: &[(i32, &str)] = &[
-    (1, "body"),
-    (2, "liver"),
-    (3, "spleen"),
-    (4, "muscle"),
-    (5, "fat"),
-    (6, "visceral-fat"),
-    (7, "spine"),
-    (8, "cortical-bone"),
-    (9, "aorta"),
-    (10, "vessel"),
-    (11, "kidney"),
-    (12, "lesion"),
-    (13, "bowel"),
-    (14, "gas"),
-    (15, "fluid"),
-];
+use crate::{Error, Finding, Grid, Protocol, TruthRow};
 
 /// One subject without any scanner: exact tissue densities and labels on a fine grid.
 #[derive(Debug, Clone)]
 pub struct Anatomy {
+    /// The body part in the words of DICOM (0018,0015), e.g. `ABDOMEN`.
+    pub body_part: &'static str,
     /// Noise-free densities in HU. In-plane pixel and step along z are those of [`Grid::truth_spacing_mm`].
     pub truth: Volume,
-    /// The label of every voxel of the truth, see [`LABELS`].
+    /// The label of every voxel of the truth, on the same geometry; 0 is outside the body.
     pub labels: Volume,
-    /// The numbers that the subject was drawn with.
-    pub biology: Biology,
+    /// The numbers of the label map and what they mean.
+    pub label_names: &'static [(i32, &'static str)],
+    /// Lesions or nodules; those that a short truth does not reach are listed too.
+    pub findings: Vec<Finding>,
+    /// The numbers that the subject was drawn with, and the exact volume of every label within the truth.
+    pub row: TruthRow,
     /// Where scans put their voxels.
     pub grid: Grid,
     /// Lower face of the scanned range, LPS z, mm.

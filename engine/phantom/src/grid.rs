@@ -26,13 +26,13 @@ impl Grid {
     /// half as large, of 1 mm at most, and a step of 1 mm along z.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a size below 16 or above 1024, a pixel outside 0.2-5 mm or a length outside
+    /// [`Error::InvalidArgument`] for a size below 16 or above 1024, a pixel outside 0.2-8 mm or a length outside
     /// 1-300 mm.
     pub fn new(size: [usize; 2], pixel_mm: f64, length_mm: f64) -> Result<Self, Error> {
         for side in size {
             within("grid size", side as f64, 16.0, 1024.0, "16 to 1024 pixels")?;
         }
-        within("pixel_mm", pixel_mm, 0.2, 5.0, "0.2 to 5 mm")?;
+        within("pixel_mm", pixel_mm, 0.2, 8.0, "0.2 to 8 mm")?;
         within("length_mm", length_mm, 1.0, 300.0, "1 to 300 mm")?;
         Ok(Self { size, pixel_mm, length_mm, truth_pixel_mm: (pixel_mm / 2.0).min(1.0), truth_step_mm: 1.0 })
     }
@@ -45,6 +45,11 @@ impl Grid {
         within("truth pixel_mm", pixel_mm, 0.2, 3.0, "0.2 to 3 mm")?;
         within("truth step_mm", step_mm, 0.2, 3.0, "0.2 to 3 mm")?;
         Ok(Self { truth_pixel_mm: pixel_mm, truth_step_mm: step_mm, ..self })
+    }
+
+    /// The same slices over a length that is longer by `mm`, for a truth from which less is scanned.
+    pub(crate) fn longer(self, mm: f64) -> Self {
+        Self { length_mm: self.length_mm + mm, ..self }
     }
 
     /// Columns and rows of a slice.
@@ -73,7 +78,14 @@ impl Grid {
     /// # Errors
     /// [`Error::InvalidArgument`] when not one slice fits.
     pub(crate) fn scan_geometry(&self, protocol: &Protocol, start_mm: f64) -> Result<Geometry, Error> {
-        let spacing = protocol.slice_spacing_mm;
+        self.slices(protocol.slice_spacing_mm, start_mm)
+    }
+
+    /// As many whole slices of `spacing` (mm) as fit in the length, from the lower face `start_mm` (LPS z) on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when not one slice fits.
+    pub(crate) fn slices(&self, spacing: f64, start_mm: f64) -> Result<Geometry, Error> {
         let slices = (self.length_mm / spacing + 1e-9).floor();
         if slices < 1.0 {
             let found = self.length_mm;
@@ -86,6 +98,18 @@ impl Grid {
         let axes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
         Ok(Geometry::new(size, [self.pixel_mm, self.pixel_mm, spacing], origin, axes)?)
     }
+}
+
+impl Grid {
+    /// 240 x 240 pixels of 1 mm over 60 mm, for heads.
+    pub(crate) const HEAD: Self =
+        Self { size: [240, 240], pixel_mm: 1.0, length_mm: 60.0, truth_pixel_mm: 0.5, truth_step_mm: 1.0 };
+    /// 256 x 256 pixels of 1.6 mm, for radiographs, which have no length.
+    pub(crate) const RADIOGRAPH: Self =
+        Self { size: [256, 256], pixel_mm: 1.6, length_mm: 60.0, truth_pixel_mm: 0.8, truth_step_mm: 1.0 };
+    /// 280 x 280 pixels of 0.75 mm over 60 mm, for arteries.
+    pub(crate) const VESSELS: Self =
+        Self { size: [280, 280], pixel_mm: 0.75, length_mm: 60.0, truth_pixel_mm: 0.375, truth_step_mm: 0.75 };
 }
 
 impl Default for Grid {
@@ -120,7 +144,7 @@ mod tests {
     fn sizes_that_make_no_scan_are_refused() {
         let message = |result: Result<Grid, Error>| result.unwrap_err().to_string();
         assert_eq!(message(Grid::new([8, 64], 1.5, 60.0)), "grid size must be 16 to 1024 pixels, found 8");
-        assert_eq!(message(Grid::new([64, 64], f64::NAN, 60.0)), "pixel_mm must be 0.2 to 5 mm, found NaN");
+        assert_eq!(message(Grid::new([64, 64], f64::NAN, 60.0)), "pixel_mm must be 0.2 to 8 mm, found NaN");
         assert_eq!(message(Grid::new([64, 64], 1.5, 0.0)), "length_mm must be 1 to 300 mm, found 0");
         let short = Grid::new([64, 64], 1.5, 3.0).unwrap().scan_geometry(protocol("a-soft").unwrap(), 0.0);
         assert_eq!(short.unwrap_err().to_string(), "length_mm must be at least one slice spacing, found 3");

@@ -208,7 +208,92 @@ static PROTOCOLS: [Protocol; 8] = [
     Protocol { id: "d-edge", description: "Abdomen 5 mm edge-enhanced, standard dose", kernel: EDGE, ..VENDOR_D },
 ];
 
-/// The protocols of the four invented vendors; they differ by kernel, dose and slice thickness.
+const CHEST_MEDIUM: Kernel = Kernel { name: "Lg50", cutoff_per_cm: 4.2, enhancement: 1.2 };
+
+/// Chest scans share slices of 3 mm, so that groups differ by vendor, dose and kernel alone.
+const CHEST: Protocol = Protocol {
+    id: "g1",
+    description: "Chest 3 mm medium, standard dose",
+    exposure_mas: 140.0,
+    kernel: CHEST_MEDIUM,
+    slice_thickness_mm: 3.0,
+    slice_spacing_mm: 3.0,
+    ..ROUTINE
+};
+const CHEST_B: Protocol =
+    Protocol { manufacturer: VENDOR_B.manufacturer, model: VENDOR_B.model, electronic_noise: 12.0, ..CHEST };
+const CHEST_C: Protocol =
+    Protocol { manufacturer: VENDOR_C.manufacturer, model: VENDOR_C.model, electronic_noise: 10.0, ..CHEST };
+const CHEST_D: Protocol =
+    Protocol { manufacturer: VENDOR_D.manufacturer, model: VENDOR_D.model, electronic_noise: 20.0, ..CHEST };
+
+static CHEST_PROTOCOLS: [Protocol; 7] = [
+    CHEST,
+    Protocol { id: "g2", description: "Chest 3 mm medium, low dose", exposure_mas: 25.0, ..CHEST },
+    Protocol { id: "g3", description: "Chest 3 mm soft, standard dose", kernel: SOFT, ..CHEST_B },
+    Protocol { id: "g4", description: "Chest 3 mm sharp, low dose", exposure_mas: 40.0, kernel: SHARP, ..CHEST_B },
+    Protocol {
+        id: "g5",
+        description: "Chest 3 mm smooth, reduced dose",
+        exposure_mas: 70.0,
+        kernel: SMOOTH,
+        ..CHEST_C
+    },
+    Protocol {
+        id: "g6",
+        description: "Chest 3 mm standard, low dose",
+        exposure_mas: 30.0,
+        kernel: STANDARD,
+        ..CHEST_C
+    },
+    Protocol { id: "g7", description: "Chest 3 mm edge-enhanced, standard dose", kernel: EDGE, ..CHEST_D },
+];
+
+/// Head scans use more dose and finer detectors than those of the trunk.
+const HEAD: Protocol = Protocol {
+    id: "h-a-brain",
+    description: "Head 5 mm soft, standard dose",
+    exposure_mas: 380.0,
+    detector_mm: 0.8,
+    ..ROUTINE
+};
+const HEAD_B: Protocol =
+    Protocol { manufacturer: VENDOR_B.manufacturer, model: VENDOR_B.model, electronic_noise: 12.0, ..HEAD };
+const HEAD_C: Protocol =
+    Protocol { manufacturer: VENDOR_C.manufacturer, model: VENDOR_C.model, electronic_noise: 10.0, ..HEAD };
+
+static HEAD_PROTOCOLS: [Protocol; 4] = [
+    HEAD,
+    Protocol {
+        id: "h-a-bone",
+        description: "Head 2 mm edge-enhanced, standard dose",
+        kernel: EDGE,
+        slice_thickness_mm: 2.0,
+        slice_spacing_mm: 2.0,
+        ..HEAD
+    },
+    Protocol {
+        id: "h-b-medium",
+        description: "Head 3 mm medium, standard dose",
+        exposure_mas: 300.0,
+        kernel: MEDIUM,
+        slice_thickness_mm: 3.0,
+        slice_spacing_mm: 3.0,
+        ..HEAD_B
+    },
+    Protocol {
+        id: "h-c-low",
+        description: "Head 5 mm standard, low dose",
+        exposure_mas: 140.0,
+        kernel: STANDARD,
+        ..HEAD_C
+    },
+];
+
+/// Every table that [`protocol`] looks in.
+static TABLES: [&[Protocol]; 3] = [&PROTOCOLS, &CHEST_PROTOCOLS, &HEAD_PROTOCOLS];
+
+/// The abdomen protocols of the four invented vendors; they differ by kernel, dose and slice thickness.
 ///
 /// `b-sharp-low` (source) and `a-soft` (reference) share slice thickness and spacing and differ in the rest: the pair
 /// for a translation slice by slice.
@@ -216,13 +301,24 @@ pub fn protocols() -> &'static [Protocol] {
     &PROTOCOLS
 }
 
-/// The protocol with this id.
+/// The chest protocols: seven groups of vendor, dose and kernel on equal slices; `g1` is the reference.
+pub fn chest_protocols() -> &'static [Protocol] {
+    &CHEST_PROTOCOLS
+}
+
+/// The head protocols of three invented vendors, for [`crate::Head::anatomy`].
+pub fn head_protocols() -> &'static [Protocol] {
+    &HEAD_PROTOCOLS
+}
+
+/// The protocol with this id, of any body part.
 ///
 /// # Errors
 /// [`Error::UnknownProtocol`] with the ids that exist.
 pub fn protocol(id: &str) -> Result<&'static Protocol, Error> {
-    PROTOCOLS.iter().find(|protocol| protocol.id == id).ok_or_else(|| Error::UnknownProtocol {
-        expected: PROTOCOLS.map(|protocol| protocol.id).join(", "),
+    let all = || TABLES.iter().copied().flatten();
+    all().find(|protocol| protocol.id == id).ok_or_else(|| Error::UnknownProtocol {
+        expected: all().map(|protocol| protocol.id).collect::<Vec<_>>().join(", "),
         found: id.to_owned(),
     })
 }
@@ -233,7 +329,7 @@ mod tests {
 
     #[test]
     fn kernel_falls_to_half_at_the_frequency_of_its_closed_form() {
-        for protocol in protocols() {
+        for protocol in TABLES.iter().copied().flatten() {
             let kernel = protocol.kernel;
             assert!((kernel.mtf(kernel.mtf50_per_cm()) - 0.5).abs() < 1e-12, "{}", kernel.name);
             assert_eq!(kernel.mtf(0.0), 1.0);
@@ -250,13 +346,14 @@ mod tests {
 
     #[test]
     fn protocols_are_valid_unique_and_differ_in_kernel_dose_and_thickness() {
-        let mut ids: Vec<_> = protocols().iter().map(|p| p.id).collect();
+        let all: Vec<&Protocol> = TABLES.iter().copied().flatten().collect();
+        let mut ids: Vec<_> = all.iter().map(|p| p.id).collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), protocols().len());
-        for (i, a) in protocols().iter().enumerate() {
+        assert_eq!(ids.len(), all.len());
+        for (i, a) in all.iter().enumerate() {
             assert_eq!(a.check(), Ok(()));
-            for b in &protocols()[i + 1..] {
+            for b in &all[i + 1..] {
                 let physics = |p: &Protocol| (p.kernel.mtf50_per_cm(), p.photons_per_ray(), p.slice_thickness_mm);
                 assert_ne!(physics(a), physics(b), "{} and {}", a.id, b.id);
             }

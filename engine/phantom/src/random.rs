@@ -1,5 +1,6 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Poisson, StandardNormal};
 
 /// What a stream of random numbers is for; part of its key, so that two purposes never share numbers.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +13,24 @@ pub(crate) enum Purpose {
     Texture(u32),
     /// Quantum noise of one protocol, by the hash of its id.
     Noise(u32),
+    /// The parameters of one head.
+    Head,
+    /// One finding of a head, by the kind and the number of it.
+    Finding(u32),
+    /// Receiver noise of one MR protocol, by the hash of its id.
+    Receiver(u32),
+    /// Where the head lies in the coil and how it moves, by the hash of the protocol's id.
+    Motion(u32),
+    /// Counts of one PET protocol, by the hash of its id.
+    Counts(u32),
+    /// One of the streams of a chest.
+    Chest(u32),
+    /// Quantum noise of one radiography protocol, by the hash of its id.
+    Radiograph(u32),
+    /// The arteries of one subject in one territory, by its number.
+    Vessels(u32),
+    /// How a travelling subject lies in one scanner, by the hash of its id.
+    Visit(u32),
 }
 
 /// A ChaCha8 generator keyed by `(seed, subject, purpose)` whose stream is `(slice, view)`: the numbers at one place
@@ -22,6 +41,15 @@ pub(crate) fn keyed(seed: u64, subject: u32, purpose: Purpose, slice: u32, view:
         Purpose::Anatomy => (2, 0),
         Purpose::Texture(field) => (3, field),
         Purpose::Noise(protocol) => (4, protocol),
+        Purpose::Head => (10, 0),
+        Purpose::Finding(number) => (11, number),
+        Purpose::Receiver(protocol) => (12, protocol),
+        Purpose::Motion(protocol) => (13, protocol),
+        Purpose::Counts(protocol) => (14, protocol),
+        Purpose::Chest(stream) => (5, stream),
+        Purpose::Radiograph(protocol) => (6, protocol),
+        Purpose::Vessels(territory) => (40, territory),
+        Purpose::Visit(scanner) => (41, scanner),
     };
     let mut key = [0u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -47,6 +75,20 @@ pub(crate) fn between(random: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
 /// A number in `low..high` whose logarithm is uniform.
 pub(crate) fn log_between(random: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
     between(random, low.ln(), high.ln()).exp()
+}
+
+/// A Poisson count of mean `mean`; above 2000, where skewness is below 0.023, its normal limit.
+pub(crate) fn poisson(random: &mut ChaCha8Rng, mean: f64) -> f64 {
+    if mean > 2000.0 {
+        let standard: f64 = StandardNormal.sample(random);
+        return (mean + mean.sqrt() * standard).round();
+    }
+    Poisson::new(mean.max(f64::MIN_POSITIVE)).map_or(0.0, |poisson| poisson.sample(random))
+}
+
+/// Middle of the scanned range on the table, LPS z in steps of half a millimetre.
+pub(crate) fn table_position(random: &mut ChaCha8Rng) -> f64 {
+    -0.5 * between(random, 300.0, 900.0).floor()
 }
 
 #[cfg(test)]

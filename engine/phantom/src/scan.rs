@@ -2,12 +2,11 @@ use std::f64::consts::PI;
 
 use isoscan_imaging::{Error as ImagingError, Geometry, Modality, Unit, Volume};
 use ndarray::Array3;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Poisson, StandardNormal};
+use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use crate::projection::{Detector, Plane};
-use crate::random::{Purpose, hash, keyed};
+use crate::random::{Purpose, hash, keyed, poisson};
 use crate::reconstruction::{Backprojection, ViewFilter};
 use crate::{Anatomy, Error, Protocol};
 
@@ -155,20 +154,11 @@ impl Noise<'_> {
             .iter()
             .map(|&sum| {
                 let electronic: f64 = StandardNormal.sample(&mut random);
-                let counted = photons(&mut random, unattenuated * (-sum).exp());
+                let counted = poisson(&mut random, unattenuated * (-sum).exp());
                 (unattenuated / (counted + self.protocol.electronic_noise * electronic).max(1.0)).ln()
             })
             .collect()
     }
-}
-
-/// A Poisson count of mean `mean`; above 2000, where skewness is below 0.023, its normal limit.
-fn photons(random: &mut ChaCha8Rng, mean: f64) -> f64 {
-    if mean > 2000.0 {
-        let standard: f64 = StandardNormal.sample(random);
-        return (mean + mean.sqrt() * standard).round();
-    }
-    Poisson::new(mean.max(f64::MIN_POSITIVE)).map_or(0.0, |poisson| poisson.sample(random))
 }
 
 #[cfg(test)]

@@ -2,6 +2,17 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::random::{Purpose, keyed};
 
+/// Density and texture of one tissue of one subject: a Gaussian random field around a mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Tissue {
+    /// Mean density, HU.
+    pub(crate) mean_hu: f64,
+    /// Standard deviation of the texture, HU.
+    pub(crate) texture_hu: f64,
+    /// Full width at half height of the texture's autocorrelation, mm.
+    pub(crate) texture_mm: f64,
+}
+
 /// Distance between knots over the half width of the autocorrelation: cubic B-splines on white noise have the septic
 /// B-spline as autocorrelation, whose full width at half height is 1.94 knots.
 const CORRELATION_IN_KNOTS: f64 = 1.94;
@@ -62,6 +73,21 @@ impl RandomField {
             .collect()
     }
 
+    /// The field at one point.
+    pub(crate) fn at(&self, [x, y, z]: [f64; 3]) -> f64 {
+        let [columns, rows, _] = self.count;
+        let [(i, wx), (j, wy), (k, wz)] = [self.weights(0, x), self.weights(1, y), self.weights(2, z)];
+        let mut sum = 0.0;
+        for (dz, &wz) in wz.iter().enumerate() {
+            for (dy, &wy) in wy.iter().enumerate() {
+                let start = ((k + dz) * rows + j + dy) * columns + i;
+                let line: f64 = wx.iter().zip(&self.knots[start..start + 4]).map(|(w, &v)| w * f64::from(v)).sum();
+                sum += wy * wz * line;
+            }
+        }
+        sum
+    }
+
     /// First of four knots along an axis, and their B-spline weights scaled to unit sum of squares.
     fn weights(&self, axis: usize, at_mm: f64) -> (usize, [f64; 4]) {
         let position = (at_mm - self.first_mm[axis]) / self.spacing_mm;
@@ -97,6 +123,15 @@ mod tests {
         }
         assert!((square / n - 1.0).abs() < 0.05, "variance {}", square / n);
         assert!((product / square - 0.5).abs() < 0.05, "correlation {}", product / square);
+    }
+
+    #[test]
+    fn field_at_a_point_is_that_of_its_row() {
+        let field = RandomField::new(7, 3, 1, [-10.0, 10.0], 6.0);
+        let xs = [-30.0, 0.3, 17.0];
+        for (&x, row) in xs.iter().zip(field.row(&xs, 4.0, 5.0)) {
+            assert!((field.at([x, 4.0, 5.0]) - f64::from(row)).abs() < 1e-6);
+        }
     }
 
     #[test]

@@ -1,15 +1,16 @@
 use rand_chacha::ChaCha8Rng;
 
+use crate::abdomen::biology::Biology;
+use crate::body::{AIR_HU, Material};
 use crate::random::between;
 use crate::solid::{Shape, Solid};
-use crate::{Biology, Tissue};
+use crate::texture::Tissue;
 
-/// What one solid is made of.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Material {
-    /// Number in [`crate::LABELS`].
-    pub(crate) label: u8,
-    pub(crate) tissue: Tissue,
+/// A lesion where it was placed, in body coordinates, mm.
+pub(crate) struct Ball {
+    pub(crate) center: [f64; 3],
+    pub(crate) radius: f64,
+    pub(crate) mean_hu: f64,
 }
 
 /// Indices of the materials that every subject has; 0 is the air around, lesions follow.
@@ -39,8 +40,8 @@ use material::{
 /// Thickness of the abdominal wall, mm.
 const WALL_MM: f64 = 13.0;
 
-/// Materials and solids of one subject, the solids in painting order: a later one covers an earlier one.
-pub(crate) fn plan(biology: &Biology, random: &mut ChaCha8Rng) -> (Vec<Material>, Vec<Solid>) {
+/// Materials, solids and lesions of one subject, the solids in painting order: a later one covers an earlier one.
+pub(crate) fn plan(biology: &Biology, random: &mut ChaCha8Rng) -> (Vec<Material>, Vec<Solid>, Vec<Ball>) {
     let frame = Frame::new(biology);
     let mut solids = trunk(&frame);
     solids.extend(ribs(&frame));
@@ -53,8 +54,9 @@ pub(crate) fn plan(biology: &Biology, random: &mut ChaCha8Rng) -> (Vec<Material>
     solids.extend(great_vessels(&frame));
     let hilum = [-18.0, -8.0, between(random, -8.0, 8.0)];
     solids.extend(liver_vessels(&frame, hilum, random));
-    solids.extend(lesions(biology, &liver, &solids, random));
-    (materials(biology), solids)
+    let (balls, lesions) = lesions(biology, &liver, &solids, random);
+    solids.extend(lesions);
+    (materials(biology), solids, balls)
 }
 
 fn materials(biology: &Biology) -> Vec<Material> {
@@ -62,7 +64,7 @@ fn materials(biology: &Biology) -> Vec<Material> {
         |label, mean_hu, texture_hu| Material { label, tissue: Tissue { mean_hu, texture_hu, texture_mm: 6.0 } };
     let of = |label, tissue| Material { label, tissue };
     let mut all = vec![
-        plain(0, super::AIR_HU, 0.0),
+        plain(0, AIR_HU, 0.0),
         plain(1, biology.muscle.mean_hu, 6.0),
         of(2, biology.liver),
         of(3, biology.spleen),
@@ -72,7 +74,7 @@ fn materials(biology: &Biology) -> Vec<Material> {
         of(7, biology.spine),
         plain(8, 650.0, 60.0),
         plain(9, biology.aorta_hu, 2.0),
-        plain(10, biology.aorta_hu - 8.0, 2.0),
+        plain(10, biology.vein_hu, 2.0),
         of(11, biology.kidney),
         plain(1, 80.0, 8.0),
         plain(13, 45.0, 8.0),
@@ -295,11 +297,16 @@ fn liver_vessels(frame: &Frame, hilum: [f64; 3], random: &mut ChaCha8Rng) -> Vec
 }
 
 /// Lesions inside the liver: clear of its surface, of what is painted over it and of each other.
-fn lesions(biology: &Biology, liver: &[Solid; 2], painted: &[Solid], random: &mut ChaCha8Rng) -> Vec<Solid> {
+fn lesions(
+    biology: &Biology,
+    liver: &[Solid; 2],
+    painted: &[Solid],
+    random: &mut ChaCha8Rng,
+) -> (Vec<Ball>, Vec<Solid>) {
     let obstacles: Vec<&Solid> =
         painted.iter().filter(|s| ![WALL, FAT, VISCERAL_FAT, LIVER, VESSEL].contains(&s.material)).collect();
     let coats: Vec<&Solid> = painted.iter().filter(|s| s.material == VISCERAL_FAT && s.over.contains(&LIVER)).collect();
-    let mut placed: Vec<([f64; 3], f64)> = Vec::new();
+    let mut placed: Vec<Ball> = Vec::new();
     let mut solids = Vec::new();
     let [box_x, box_y, _] = liver[0].shape.bounds(1.0);
     for (lesion, material) in biology.lesions.iter().zip(FIRST_LESION..) {
@@ -312,17 +319,18 @@ fn lesions(biology: &Biology, liver: &[Solid; 2], painted: &[Solid], random: &mu
             let free = sphere(at, radius + 5.0).all(|p| {
                 liver[0].shape.level(p) < 0.85 && obstacles.iter().chain(&coats).all(|s| s.shape.level(p) > 1.1)
             });
-            let apart = placed.iter().all(|(other, r)| {
-                at.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() > radius + r + 5.0
+            let apart = placed.iter().all(|other| {
+                at.iter().zip(other.center).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+                    > radius + other.radius + 5.0
             });
             if free && apart {
-                placed.push((at, radius));
+                placed.push(Ball { center: at, radius, mean_hu: lesion.tissue.mean_hu });
                 solids.push(solid(ellipsoid(at, [radius; 3], 0.0), material, &[LIVER, VESSEL], 0.12));
                 break;
             }
         }
     }
-    solids
+    (placed, solids)
 }
 
 /// Points that stand for a ball: its centre, its six poles and eight diagonals.

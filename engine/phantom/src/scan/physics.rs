@@ -142,7 +142,7 @@ fn measured_mtf50(protocol: &Protocol) -> f64 {
 
 #[test]
 fn measured_transfer_function_falls_to_half_where_the_kernel_says() {
-    let mut measured: Vec<(f64, f64)> = ["d-smooth-low", "a-soft", "c-standard", "b-medium", "a-sharp", "d-edge"]
+    let mut measured: Vec<(f64, f64)> = ["d-smooth-low", "a-soft", "c-standard", "b-medium", "g1", "a-sharp", "d-edge"]
         .map(|id| {
             let protocol = protocol(id).unwrap();
             let (found, declared) = (measured_mtf50(protocol), protocol.kernel.mtf50_per_cm());

@@ -1,72 +1,65 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::TruthRow;
 use crate::random::{Purpose, between, keyed, log_between};
-
-/// Density and texture of one tissue of one subject: a Gaussian random field around a mean.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Tissue {
-    /// Mean density, HU.
-    pub mean_hu: f64,
-    /// Standard deviation of the texture, HU.
-    pub texture_hu: f64,
-    /// Full width at half height of the texture's autocorrelation, mm.
-    pub texture_mm: f64,
-}
+use crate::texture::Tissue;
 
 /// One ball-like lesion of the liver.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Lesion {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Lesion {
     /// Radius before the surface is roughened, mm; less where the liver leaves no room for it.
-    pub radius_mm: f64,
+    pub(crate) radius_mm: f64,
     /// Density and texture.
-    pub tissue: Tissue,
+    pub(crate) tissue: Tissue,
 }
 
 /// The numbers of one subject in a portal-venous abdomen: size and tissues. They vary between subjects much more than
 /// scans of one subject do under one protocol, as biology does.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Biology {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Biology {
     /// Half of the body's width, mm.
-    pub half_width_mm: f64,
+    pub(crate) half_width_mm: f64,
     /// Half of the body's depth, mm.
-    pub half_depth_mm: f64,
+    pub(crate) half_depth_mm: f64,
     /// Thickness of the subcutaneous fat at the sides, mm.
-    pub fat_mm: f64,
+    pub(crate) fat_mm: f64,
     /// Fat fraction of the liver, 0 to 0.3; it lowers the liver's density.
-    pub steatosis: f64,
+    pub(crate) steatosis: f64,
     /// Fat fraction of the muscles, 0 to 0.3; it lowers their density and roughens their texture.
-    pub infiltration: f64,
+    pub(crate) infiltration: f64,
     /// Liver.
-    pub liver: Tissue,
+    pub(crate) liver: Tissue,
     /// Spleen.
-    pub spleen: Tissue,
+    pub(crate) spleen: Tissue,
     /// Paraspinal and psoas muscles.
-    pub muscle: Tissue,
+    pub(crate) muscle: Tissue,
     /// Subcutaneous and visceral fat.
-    pub fat: Tissue,
+    pub(crate) fat: Tissue,
     /// Trabecular bone.
-    pub spine: Tissue,
+    pub(crate) spine: Tissue,
     /// Kidneys.
-    pub kidney: Tissue,
-    /// Density of the aorta, HU; veins are a little below.
-    pub aorta_hu: f64,
+    pub(crate) kidney: Tissue,
+    /// Density of the aorta, HU.
+    pub(crate) aorta_hu: f64,
+    /// Density of the veins, HU.
+    pub(crate) vein_hu: f64,
     /// Two to four lesions of the liver.
-    pub lesions: Vec<Lesion>,
+    pub(crate) lesions: Vec<Lesion>,
 }
 
 /// Density of fat, HU.
 const FAT_HU: f64 = -104.0;
 
 impl Biology {
-    /// Draws one subject.
+    /// Draws one subject in the portal-venous phase.
     pub(crate) fn draw(seed: u64, subject: u32) -> Self {
         let random = &mut keyed(seed, subject, Purpose::Biology, 0, 0);
         let half_width_mm = between(random, 148.0, 172.0);
         let steatosis = between(random, 0.0, 1.0).powi(2) * 0.3;
         let infiltration = between(random, 0.02, 0.3);
         let liver_hu = mixed(between(random, 98.0, 124.0), steatosis);
-        Self {
+        let mut biology = Self {
             half_width_mm,
             half_depth_mm: half_width_mm * between(random, 0.66, 0.72),
             fat_mm: between(random, 9.0, 26.0),
@@ -83,8 +76,40 @@ impl Biology {
             spine: Tissue { mean_hu: between(random, 110.0, 240.0), ..texture(random, [15.0, 45.0], [4.5, 9.0]) },
             kidney: Tissue { mean_hu: between(random, 140.0, 200.0), ..texture(random, [5.0, 18.0], [5.0, 11.0]) },
             aorta_hu: between(random, 130.0, 185.0),
+            vein_hu: 0.0,
             lesions: (0..random.random_range(2..=4)).map(|_| lesion(random, liver_hu)).collect(),
+        };
+        biology.vein_hu = biology.aorta_hu - 8.0;
+        biology
+    }
+
+    /// The numbers as columns of a truth table.
+    pub(crate) fn row(&self) -> TruthRow {
+        let mut row = TruthRow::default();
+        for (column, value) in [
+            ("half_width_mm", self.half_width_mm),
+            ("half_depth_mm", self.half_depth_mm),
+            ("fat_thickness_mm", self.fat_mm),
+            ("steatosis", self.steatosis),
+            ("infiltration", self.infiltration),
+            ("aorta_hu", self.aorta_hu),
+            ("vein_hu", self.vein_hu),
+        ] {
+            row.set(column, value);
         }
+        for (name, tissue) in [
+            ("liver", self.liver),
+            ("spleen", self.spleen),
+            ("muscle", self.muscle),
+            ("fat", self.fat),
+            ("spine", self.spine),
+            ("kidney", self.kidney),
+        ] {
+            row.set(format!("{name}_mean_hu"), tissue.mean_hu);
+            row.set(format!("{name}_texture_hu"), tissue.texture_hu);
+            row.set(format!("{name}_texture_mm"), tissue.texture_mm);
+        }
+        row
     }
 }
 
