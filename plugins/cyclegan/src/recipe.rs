@@ -1,8 +1,10 @@
-use std::{fs, path::Path};
+use std::path::Path;
 
-use isoscan_nn::{CycleGanRecipe, DiscriminatorRecipe, GeneratorRecipe, Norm};
+use isoscan_nn::{CycleGanRecipe, DiscriminatorRecipe, GeneratorRecipe, Norm, read_recipe, write_recipe};
 use isoscan_sdk::{Param, Params, PluginError};
 use serde::{Deserialize, Serialize};
+
+use crate::scale::failed;
 
 /// Name of the weights in `weights/`.
 pub(crate) const WEIGHTS: &str = "cyclegan.safetensors";
@@ -23,28 +25,31 @@ pub struct Recipe {
     pub cyclegan: CycleGanRecipe,
 }
 
-/// The generator that the training parameters describe by default.
-pub(crate) const GENERATOR: GeneratorRecipe =
-    GeneratorRecipe { width: 16, kernel: 3, halvings: 0, blocks: 4, norm: Norm::None };
-
 impl Recipe {
     /// The parameters of training, each with the default that the shipped weights were made with.
     pub(crate) fn params() -> Vec<Param> {
+        let (generator, discriminator) = (GeneratorRecipe::default(), DiscriminatorRecipe::default());
         vec![
-            Param::int("width", [1, 256], GENERATOR.width, "", "channels of the generator's stem"),
-            Param::int("kernel", [1, 7], GENERATOR.kernel, "", "side of the generator's first and last kernel, odd"),
-            Param::int("halvings", [0, 2], GENERATOR.halvings, "", "times the generator halves the grid"),
-            Param::int("blocks", [0, 32], GENERATOR.blocks, "", "residual blocks of the generator"),
+            Param::int("width", [1, 256], generator.width, "", "channels of the generator's stem"),
+            Param::int("kernel", [1, 7], generator.kernel, "", "side of the generator's first and last kernel, odd"),
+            Param::int("halvings", [0, 2], generator.halvings, "", "times the generator halves the grid"),
+            Param::int("blocks", [0, 32], generator.blocks, "", "residual blocks of the generator"),
             Param::choice(
                 "norm",
                 &["none", "instance"],
                 "normalisation in both networks; instance depends on the whole slice",
             ),
-            Param::int("discriminator_width", [1, 256], 16, "", "channels of the discriminator's first layer"),
+            Param::int(
+                "discriminator_width",
+                [1, 256],
+                discriminator.width,
+                "",
+                "channels of the discriminator's first layer",
+            ),
             Param::int(
                 "discriminator_halvings",
                 [1, 4],
-                2,
+                discriminator.halvings,
                 "",
                 "strided layers of the discriminator; 2 sees 34 voxels",
             ),
@@ -68,11 +73,13 @@ impl Recipe {
                 halvings: params.int("halvings")?,
                 blocks: params.int("blocks")?,
                 norm,
+                ..GeneratorRecipe::default()
             },
             discriminator: DiscriminatorRecipe {
                 width: params.int("discriminator_width")?,
                 halvings: params.int("discriminator_halvings")?,
                 norm,
+                ..DiscriminatorRecipe::default()
             },
             steps,
             learning_rate: params.float("learning_rate")?,
@@ -87,16 +94,11 @@ impl Recipe {
 
     /// Reads `recipe.json` of a folder.
     pub(crate) fn read(folder: &Path) -> Result<Self, PluginError> {
-        let path = folder.join(RECIPE);
-        let text = fs::read(&path)
-            .map_err(|error| PluginError::failed(format_args!("recipe: {error}: {}", path.display())))?;
-        serde_json::from_slice(&text)
-            .map_err(|error| PluginError::failed(format_args!("recipe: {error}: {}", path.display())))
+        read_recipe(&folder.join(RECIPE)).map_err(failed)
     }
 
     /// Writes `recipe.json` into an existing folder.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), PluginError> {
-        let text = serde_json::to_string_pretty(self).map_err(PluginError::failed)?;
-        fs::write(folder.join(RECIPE), text + "\n").map_err(PluginError::failed)
+        write_recipe(&folder.join(RECIPE), self).map_err(failed)
     }
 }

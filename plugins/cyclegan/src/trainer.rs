@@ -1,13 +1,13 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
-use isoscan_nn::{CycleGan, Direction};
+use isoscan_nn::{CycleGan, Direction, values};
 use isoscan_sdk::{Param, PluginError, TensorView, TensorViewMut, TrainConfig, Trainer};
 use tch::no_grad;
 
 use crate::{
     Recipe,
     recipe::{STATE, WEIGHTS},
-    scale::{failed, slices, values},
+    scale::{failed, slices},
 };
 
 /// Learns the weights of [`crate::CycleGanTranslator`] from unpaired slices of two protocols.
@@ -55,7 +55,7 @@ impl Trainer for CycleGanTrainer {
     fn translate(&mut self, source: TensorView<'_>, mut output: TensorViewMut<'_>) -> Result<(), PluginError> {
         let scaled = slices(&source, self.recipe.hu_scale)?;
         let generator = self.training.averaged(Direction::Forward);
-        let residual = values(&no_grad(|| generator.residual(&scaled)).map_err(failed)?)?;
+        let residual = no_grad(|| generator.residual(&scaled)).and_then(|t| values(&t)).map_err(failed)?;
         let gain = self.recipe.hu_scale as f32;
         for ((made, hu), residual) in output.as_mut_slice().iter_mut().zip(source.as_slice()).zip(residual) {
             *made = hu + gain * residual;
@@ -184,6 +184,15 @@ mod tests {
         let alone = Array::new([1, 1, 1, 16, 16], &both.as_slice()[256..]);
         let (both, alone) = (plugin.run(&[&both], &[]).unwrap(), plugin.run(&[&alone], &[]).unwrap());
         assert_eq!(&both.as_slice()[256..], alone.as_slice());
+    }
+
+    #[test]
+    fn shipped_weights_fit_their_recipe_and_change_a_slice() {
+        let mut plugin = Plugin::<CycleGanTranslator>::create_in(Path::new(env!("CARGO_MANIFEST_DIR")), 1).unwrap();
+        let source = patches(40.0, 0);
+        let made = plugin.run(&[&source], &[]).unwrap();
+        assert!(made.as_slice().iter().all(|hu| hu.is_finite()));
+        assert_ne!(made.as_slice(), source.as_slice());
     }
 
     #[test]

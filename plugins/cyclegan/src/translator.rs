@@ -1,4 +1,4 @@
-use isoscan_nn::{Generator, read_tensors};
+use isoscan_nn::{Generator, GeneratorRecipe, Net, read_tensors, values};
 use isoscan_sdk::{
     Axes, Call, Config, Descriptor, Input, Modality, Output, Param, Patching, PluginError, Translator, Unit,
 };
@@ -6,15 +6,15 @@ use tch::no_grad;
 
 use crate::{
     Recipe,
-    recipe::{GENERATOR, WEIGHTS},
-    scale::{failed, network_scale, values},
+    recipe::WEIGHTS,
+    scale::{failed, network_scale},
 };
 
 /// Translates axial CT slices with the generators of the bundle's `weights/`.
 #[derive(Debug)]
 pub struct CycleGanTranslator {
-    forward: Generator,
-    backward: Generator,
+    forward: Net<Generator>,
+    backward: Net<Generator>,
     hu_scale: f64,
     threads: i32,
 }
@@ -23,7 +23,7 @@ impl Translator for CycleGanTranslator {
     /// Whole slices, so that the result does not depend on how a slice is cut; the halo is the receptive field of the
     /// default architecture.
     fn descriptor() -> Descriptor {
-        let halo = GENERATOR.halo();
+        let halo = GeneratorRecipe::default().halo();
         Descriptor {
             id: "cyclegan".into(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -37,13 +37,11 @@ impl Translator for CycleGanTranslator {
                 spacing_mm: Some([[1.2, 1.8], [1.2, 1.8], [0.5, 10.0]]),
                 range: Some([-1100.0, 3100.0]),
                 optional: false,
+                aligned: false,
+                normalize: None,
                 text: "CT slices of the source protocol in HU".into(),
             }],
-            output: Output {
-                modality: None,
-                unit: None,
-                text: "the slices in the target protocol's texture, HU".into(),
-            },
+            output: Output::like_input("the slices in the target protocol's texture, HU"),
             patching: Patching {
                 axes: Axes::Slices,
                 size: [0, 0, 1],
@@ -65,7 +63,7 @@ impl Translator for CycleGanTranslator {
         let recipe = Recipe::read(&folder)?;
         let file = read_tensors(&folder.join(WEIGHTS)).map_err(failed)?;
         let load = |prefix| {
-            let mut generator = Generator::new(&recipe.cyclegan.generator, 0, 0)?;
+            let mut generator = Net::<Generator>::new(&recipe.cyclegan.generator, 0, 0)?;
             generator.parameters_mut().load(prefix, &file)?;
             Ok(generator)
         };
@@ -91,7 +89,7 @@ impl Translator for CycleGanTranslator {
         for (index, slice) in image.as_slice().chunks_exact(y * x).enumerate() {
             call.host.progress(index as f32 / (batch * z) as f32)?;
             let scaled = network_scale(slice, [1, 1, y, x], self.hu_scale)?;
-            let residual = values(&no_grad(|| generator.residual(&scaled)).map_err(failed)?)?;
+            let residual = no_grad(|| generator.residual(&scaled)).and_then(|t| values(&t)).map_err(failed)?;
             let gain = strength * self.hu_scale as f32;
             let mut output = call.output();
             let made = &mut output.as_mut_slice()[index * y * x..][..y * x];

@@ -10,14 +10,18 @@ use crate::{Error, Parameters};
 /// m <- b1 m + (1 - b1) g          v <- b2 v + (1 - b2) g^2
 /// w <- w - rate m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + 1e-8)
 /// ```
-/// with b1 = 0.5 and b2 = 0.999, the values for adversarial training of Radford et al. 2016.
+/// with betas b1 and b2 as given.
 #[derive(Debug)]
 pub struct Adam {
     first: Vec<Tensor>,
     second: Vec<Tensor>,
+    betas: [f64; 2],
 }
 
-const BETA: [f64; 2] = [0.5, 0.999];
+/// Decays for adversarial training (Radford et al. 2016).
+pub const ADVERSARIAL_BETAS: [f64; 2] = [0.5, 0.999];
+/// Decays as published (Kingma and Ba 2015).
+pub const PUBLISHED_BETAS: [f64; 2] = [0.9, 0.999];
 const EPSILON: f64 = 1e-8;
 
 impl Adam {
@@ -25,23 +29,28 @@ impl Adam {
     ///
     /// # Errors
     /// [`Error::Torch`] when memory is short.
-    pub fn new(parameters: &Parameters) -> Result<Self, Error> {
+    pub fn new(parameters: &Parameters, betas: [f64; 2]) -> Result<Self, Error> {
         let zeros =
             || parameters.tensors().iter().map(|t| Ok(t.f_zeros_like()?.f_detach()?)).collect::<Result<_, Error>>();
-        Ok(Self { first: zeros()?, second: zeros()? })
+        Ok(Self { first: zeros()?, second: zeros()?, betas })
     }
 
-    /// Moves the weights along `gradients` (same order as the weights); `update` counts from 1.
+    /// Moves the weights along `gradients` (same order as the weights); `update` counts from 1. A weight with no
+    /// gradient, which the loss does not depend on, stays as it is.
     ///
     /// # Errors
     /// [`Error::Torch`] when a gradient has another shape than its weight.
     pub fn step(&mut self, parameters: &Parameters, gradients: &[Tensor], rate: f64, update: u64) -> Result<(), Error> {
-        let [bias_1, bias_2] = BETA.map(|beta| 1.0 - beta.powf(update as f64));
+        let betas = self.betas;
+        let [bias_1, bias_2] = betas.map(|beta| 1.0 - beta.powf(update as f64));
         no_grad(|| {
             let moments = self.first.iter_mut().zip(&mut self.second);
             for ((mut weight, gradient), (m, v)) in parameters.tensors().into_iter().zip(gradients).zip(moments) {
-                let _ = m.f_mul_scalar_(BETA[0])?.f_add_(&gradient.f_mul_scalar(1.0 - BETA[0])?)?;
-                let _ = v.f_mul_scalar_(BETA[1])?.f_add_(&gradient.f_square()?.f_mul_scalar(1.0 - BETA[1])?)?;
+                if !gradient.defined() {
+                    continue;
+                }
+                let _ = m.f_mul_scalar_(betas[0])?.f_add_(&gradient.f_mul_scalar(1.0 - betas[0])?)?;
+                let _ = v.f_mul_scalar_(betas[1])?.f_add_(&gradient.f_square()?.f_mul_scalar(1.0 - betas[1])?)?;
                 let scale = v.f_div_scalar(bias_2)?.f_sqrt()?.f_add_scalar(EPSILON)?;
                 let _ = weight.f_sub_(&m.f_div(&scale)?.f_mul_scalar(rate / bias_1)?)?;
             }
@@ -91,7 +100,7 @@ mod tests {
     fn two_updates_by_hand() {
         let mut parameters = Parameters::new(0, 0);
         let weight = parameters.zeros("w".into(), &[1]).unwrap();
-        let mut adam = Adam::new(&parameters).unwrap();
+        let mut adam = Adam::new(&parameters, ADVERSARIAL_BETAS).unwrap();
         adam.step(&parameters, &[Tensor::from_slice(&[2.0_f32])], 0.1, 1).unwrap();
         // m/b = g, v/b = g^2: the first move is the rate against the sign.
         assert!((weight.double_value(&[0]) + 0.1).abs() < 1e-6);

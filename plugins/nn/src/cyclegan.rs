@@ -1,11 +1,12 @@
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::{
-    Adam, DiscriminatorRecipe, Error, Generator, GeneratorRecipe, ImagePool, Parameters, PatchGan, absolute_difference,
-    least_squares, linear_decay, read_tensors, write_tensors,
+    ADVERSARIAL_BETAS, Descent, DiscriminatorRecipe, Error, Generator, GeneratorRecipe, ImagePool, Net, PatchGan,
+    Trainee, absolute_difference, descend, finite, in_range, least_squares, linear_decay, read_checkpoint,
+    write_checkpoint, write_tensors,
 };
 
 /// Which way an image is translated.
@@ -41,6 +42,17 @@ pub struct CycleGanRecipe {
     pub average_decay: f64,
 }
 
+impl CycleGanRecipe {
+    fn check(&self) -> Result<(), Error> {
+        in_range("learning_rate", self.learning_rate, 0.0..=1.0)?;
+        in_range("constant_share", self.constant_share, 0.0..=1.0)?;
+        in_range("cycle_weight", self.cycle_weight, 0.0..=1e6)?;
+        in_range("identity_weight", self.identity_weight, 0.0..=1e6)?;
+        in_range("pool", self.pool as f64, 0.0..=9999.0)?;
+        in_range("average_decay", self.average_decay, 0.0..=1.0)
+    }
+}
+
 /// The losses of one step, before weighting.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Losses {
@@ -65,11 +77,8 @@ pub struct Losses {
 #[derive(Debug)]
 pub struct CycleGan {
     recipe: CycleGanRecipe,
-    generators: [Generator; 2],
-    averages: [Generator; 2],
-    discriminators: [PatchGan; 2],
-    generator_adam: [Adam; 2],
-    discriminator_adam: [Adam; 2],
+    generators: [Trainee<Generator>; 2],
+    discriminators: [Trainee<PatchGan>; 2],
     pools: [ImagePool; 2],
 }
 
@@ -83,19 +92,15 @@ impl CycleGan {
     /// # Errors
     /// [`Error::Recipe`] when a number of the recipe is out of its range.
     pub fn new(recipe: &CycleGanRecipe, seed: u64) -> Result<Self, Error> {
-        check_shares(recipe)?;
-        let generators = [0, 1].map(|network| Generator::new(&recipe.generator, seed, network));
-        let averages = [0, 1].map(|network| Generator::new(&recipe.generator, seed, network));
-        let discriminators = [2, 3].map(|network| PatchGan::new(&recipe.discriminator, seed, network));
-        let (generators, averages, discriminators) = (both(generators)?, both(averages)?, both(discriminators)?);
+        recipe.check()?;
+        let betas = ADVERSARIAL_BETAS;
+        let generators = [0, 1].map(|network| Trainee::averaged(&recipe.generator, seed, network, betas));
+        let discriminators = [2, 3].map(|network| Trainee::new(&recipe.discriminator, seed, network, betas));
         Ok(Self {
-            generator_adam: both(generators.each_ref().map(|g| Adam::new(g.parameters())))?,
-            discriminator_adam: both(discriminators.each_ref().map(|d| Adam::new(d.parameters())))?,
+            generators: both(generators)?,
+            discriminators: both(discriminators)?,
             pools: [4, 5].map(|pool| ImagePool::new(recipe.pool, seed, pool)),
             recipe: recipe.clone(),
-            generators,
-            averages,
-            discriminators,
         })
     }
 
@@ -104,13 +109,16 @@ impl CycleGan {
     /// # Errors
     /// [`Error::ImageShape`] when the generators cannot take the patches, [`Error::Diverged`] when a loss is not finite.
     pub fn step(&mut self, step: u64, source: &Tensor, target: &Tensor) -> Result<Losses, Error> {
-        let recipe = &self.recipe;
+        let recipe = self.recipe.clone();
         let constant = (recipe.steps as f64 * recipe.constant_share).round() as u64;
         let rate = linear_decay(recipe.learning_rate, step, constant, recipe.steps);
         let (mut losses, made) = self.step_generators(step, [source, target], rate)?;
         losses.discriminator = self.step_discriminators(step, [target, source], &made, rate)?;
-        self.average(step)?;
-        losses.finite(step)
+        for generator in &mut self.generators {
+            generator.average_in(recipe.average_decay, step)?;
+        }
+        finite(&losses.named(), step)?;
+        Ok(losses)
     }
 
     fn step_generators(
@@ -120,11 +128,11 @@ impl CycleGan {
         rate: f64,
     ) -> Result<(Losses, [Tensor; 2]), Error> {
         let (cycle_weight, identity_weight) = (self.recipe.cycle_weight, self.recipe.identity_weight);
-        let [forward, backward] = &self.generators;
+        let [forward, backward] = self.generators.each_ref().map(Trainee::live);
         let (made_target, target_kept) = made_and_kept(forward, source, target, identity_weight)?;
         let (made_source, source_kept) = made_and_kept(backward, target, source, identity_weight)?;
-        let adversarial = least_squares(&self.discriminators[0].forward(&made_target)?, true)?
-            .f_add(&least_squares(&self.discriminators[1].forward(&made_source)?, true)?)?;
+        let adversarial = least_squares(&self.discriminators[0].live().forward(&made_target)?, true)?
+            .f_add(&least_squares(&self.discriminators[1].live().forward(&made_source)?, true)?)?;
         let cycle = absolute_difference(&backward.forward(&made_target)?, source)?
             .f_add(&absolute_difference(&forward.forward(&made_source)?, target)?)?;
         let mut total = adversarial.f_add(&cycle.f_mul_scalar(cycle_weight)?)?;
@@ -135,8 +143,8 @@ impl CycleGan {
             total = total.f_add(&identity.f_mul_scalar(identity_weight)?)?;
             identity_value = identity.f_double_value(&[])?;
         }
-        let networks = self.generators.each_ref().map(Generator::parameters);
-        descend(&total, networks, &mut self.generator_adam, rate, step)?;
+        let mut parts = self.generators.each_mut().map(Trainee::parts);
+        descend(&total, &mut parts, Descent { rate, step, clip: None })?;
         let losses = Losses {
             adversarial: adversarial.f_double_value(&[])?,
             cycle: cycle.f_double_value(&[])?,
@@ -156,29 +164,20 @@ impl CycleGan {
         let mut terms = Vec::new();
         for (which, discriminator) in self.discriminators.iter().enumerate() {
             let pooled = self.pools[which].exchange(&made[which], step)?;
-            terms.push(least_squares(&discriminator.forward(real[which])?, true)?);
-            terms.push(least_squares(&discriminator.forward(&pooled)?, false)?);
+            terms.push(least_squares(&discriminator.live().forward(real[which])?, true)?);
+            terms.push(least_squares(&discriminator.live().forward(&pooled)?, false)?);
         }
         let total = Tensor::f_stack(&terms, 0)?.f_sum(None)?;
-        let networks = self.discriminators.each_ref().map(PatchGan::parameters);
-        descend(&total.f_mul_scalar(0.5)?, networks, &mut self.discriminator_adam, rate, step)?;
+        let mut parts = self.discriminators.each_mut().map(Trainee::parts);
+        descend(&total.f_mul_scalar(0.5)?, &mut parts, Descent { rate, step, clip: None })?;
         Ok(total.f_double_value(&[])?)
     }
 
-    /// The decay starts at (1 + step) / (10 + step), so that the random start is soon forgotten.
-    fn average(&mut self, step: u64) -> Result<(), Error> {
-        let decay = self.recipe.average_decay.min((1.0 + step as f64) / (10.0 + step as f64));
-        for (average, live) in self.averages.iter_mut().zip(&self.generators) {
-            average.parameters_mut().average_in(live.parameters(), decay)?;
-        }
-        Ok(())
-    }
-
     /// The moving average of a generator: the one to translate with and to ship.
-    pub fn averaged(&self, direction: Direction) -> &Generator {
+    pub fn averaged(&self, direction: Direction) -> &Net<Generator> {
         match direction {
-            Direction::Forward => &self.averages[0],
-            Direction::Backward => &self.averages[1],
+            Direction::Forward => self.generators[0].kept(),
+            Direction::Backward => self.generators[1].kept(),
         }
     }
 
@@ -187,7 +186,7 @@ impl CycleGan {
     /// # Errors
     /// [`Error::File`] when the folder cannot be written.
     pub fn save_weights(&self, path: &Path) -> Result<(), Error> {
-        let named = self.averages.iter().zip(GENERATORS).flat_map(|(g, name)| g.parameters().named(name));
+        let named = self.generators.iter().zip(GENERATORS).flat_map(|(g, name)| g.kept().parameters().named(name));
         write_tensors(path, &named.collect::<Vec<_>>())
     }
 
@@ -196,22 +195,15 @@ impl CycleGan {
     /// # Errors
     /// [`Error::File`] when the folder cannot be written.
     pub fn save_checkpoint(&self, path: &Path, next_step: u64) -> Result<(), Error> {
-        // Two f32 halves of 24 bits each hold every step below 2^48 exactly.
-        let halves = [(next_step >> 24) as f32, (next_step & 0xff_ffff) as f32];
-        let mut all = vec![("next_step".to_owned(), Tensor::f_from_slice(&halves)?)];
+        let mut all = Vec::new();
         for (i, name) in GENERATORS.iter().enumerate() {
-            let parameters = self.generators[i].parameters();
-            all.extend(parameters.named(&format!("generator.{name}")));
-            all.extend(self.averages[i].parameters().named(&format!("average.{name}")));
-            all.extend(self.generator_adam[i].named(parameters, &format!("generator_adam.{name}")));
+            all.extend(self.generators[i].named(&format!("generator.{name}")));
         }
         for (i, name) in DISCRIMINATORS.iter().enumerate() {
-            let parameters = self.discriminators[i].parameters();
-            all.extend(parameters.named(&format!("discriminator.{name}")));
-            all.extend(self.discriminator_adam[i].named(parameters, &format!("discriminator_adam.{name}")));
+            all.extend(self.discriminators[i].named(&format!("discriminator.{name}")));
             all.extend(self.pools[i].named(&format!("pool.{name}")));
         }
-        write_tensors(path, &all)
+        write_checkpoint(path, next_step, all)
     }
 
     /// Goes on from a checkpoint of the same recipe; gives the number of the next step.
@@ -220,20 +212,15 @@ impl CycleGan {
     /// [`Error::MissingWeight`] or [`Error::WeightShape`] when the checkpoint is of another architecture; the networks
     /// are then partly loaded and must not be used.
     pub fn resume(&mut self, path: &Path) -> Result<u64, Error> {
-        let file = read_tensors(path)?;
+        let (next_step, file) = read_checkpoint(path)?;
         for (i, name) in GENERATORS.iter().enumerate() {
-            self.generators[i].parameters_mut().load(&format!("generator.{name}"), &file)?;
-            self.averages[i].parameters_mut().load(&format!("average.{name}"), &file)?;
-            let parameters = self.generators[i].parameters();
-            self.generator_adam[i].load(parameters, &format!("generator_adam.{name}"), &file)?;
+            self.generators[i].load(&format!("generator.{name}"), &file)?;
         }
         for (i, name) in DISCRIMINATORS.iter().enumerate() {
-            self.discriminators[i].parameters_mut().load(&format!("discriminator.{name}"), &file)?;
-            let parameters = self.discriminators[i].parameters();
-            self.discriminator_adam[i].load(parameters, &format!("discriminator_adam.{name}"), &file)?;
+            self.discriminators[i].load(&format!("discriminator.{name}"), &file)?;
             self.pools[i].load(&format!("pool.{name}"), &file);
         }
-        next_step(&file)
+        Ok(next_step)
     }
 }
 
@@ -246,13 +233,6 @@ impl Losses {
             ("identity", self.identity),
             ("discriminator", self.discriminator),
         ]
-    }
-
-    fn finite(self, step: u64) -> Result<Self, Error> {
-        match self.named().into_iter().find(|(_, value)| !value.is_finite()) {
-            Some((loss, _)) => Err(Error::Diverged { step, loss }),
-            None => Ok(self),
-        }
     }
 }
 
@@ -269,47 +249,8 @@ fn made_and_kept(
     Ok((generator.forward(from)?, Some(generator.forward(to)?)))
 }
 
-fn descend(loss: &Tensor, networks: [&Parameters; 2], adam: &mut [Adam; 2], rate: f64, step: u64) -> Result<(), Error> {
-    let [mut weights, others] = networks.map(Parameters::tensors);
-    let split = weights.len();
-    weights.extend(others);
-    let gradients = Tensor::f_run_backward(&[loss], &weights, false, false)?;
-    let (first, second) = gradients.split_at(split);
-    for ((adam, network), gradients) in adam.iter_mut().zip(networks).zip([first, second]) {
-        adam.step(network, gradients, rate, step + 1)?;
-    }
-    Ok(())
-}
-
-fn next_step(file: &BTreeMap<String, Tensor>) -> Result<u64, Error> {
-    let name = "next_step";
-    let halves = file.get(name).ok_or_else(|| Error::MissingWeight { name: name.into() })?;
-    if halves.size() != [2] {
-        return Err(Error::WeightShape { name: name.into(), expected: vec![2], found: halves.size() });
-    }
-    let [high, low] = [halves.f_double_value(&[0])?, halves.f_double_value(&[1])?];
-    Ok(((high as u64) << 24) + low as u64)
-}
-
 fn both<T>([first, second]: [Result<T, Error>; 2]) -> Result<[T; 2], Error> {
     Ok([first?, second?])
-}
-
-fn check_shares(recipe: &CycleGanRecipe) -> Result<(), Error> {
-    let ranges = [
-        ("learning_rate", recipe.learning_rate, 0.0..=1.0, "0..=1"),
-        ("constant_share", recipe.constant_share, 0.0..=1.0, "0..=1"),
-        ("cycle_weight", recipe.cycle_weight, 0.0..=1e6, "0..=1e6"),
-        ("identity_weight", recipe.identity_weight, 0.0..=1e6, "0..=1e6"),
-        ("pool", recipe.pool as f64, 0.0..=9999.0, "0..=9999"),
-        ("average_decay", recipe.average_decay, 0.0..=1.0, "0..=1"),
-    ];
-    for (field, found, range, expected) in ranges {
-        if !range.contains(&found) {
-            return Err(Error::Recipe { field, expected, found });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -317,12 +258,12 @@ mod tests {
     use tch::no_grad;
 
     use super::*;
-    use crate::{Norm, Random};
+    use crate::{Random, read_tensors};
 
     fn tiny(steps: u64) -> CycleGanRecipe {
         CycleGanRecipe {
-            generator: GeneratorRecipe { width: 4, kernel: 3, halvings: 0, blocks: 1, norm: Norm::None },
-            discriminator: DiscriminatorRecipe { width: 4, halvings: 1, norm: Norm::None },
+            generator: GeneratorRecipe { width: 4, blocks: 1, ..GeneratorRecipe::default() },
+            discriminator: DiscriminatorRecipe { width: 4, halvings: 1, ..DiscriminatorRecipe::default() },
             steps,
             learning_rate: 2e-3,
             constant_share: 0.5,
@@ -401,7 +342,7 @@ mod tests {
         let file = read_tensors(&path).unwrap();
         let image = texture(false, 7);
         for (direction, name) in [(Direction::Forward, "forward"), (Direction::Backward, "backward")] {
-            let mut loaded = Generator::new(&tiny(5).generator, 99, 9).unwrap();
+            let mut loaded = Net::<Generator>::new(&tiny(5).generator, 99, 9).unwrap();
             loaded.parameters_mut().load(name, &file).unwrap();
             let made = [&loaded, training.averaged(direction)].map(|g| no_grad(|| g.forward(&image)).unwrap());
             assert!(made[0].equal(&made[1]), "{name}");

@@ -53,9 +53,31 @@ pub enum Error {
         /// The field.
         field: &'static str,
         /// The legal range.
-        expected: &'static str,
+        expected: String,
         /// The number given.
         found: f64,
+    },
+    /// A text file of numbers is not what it must be.
+    #[error("recipe: {source}: {}", path.display())]
+    RecipeText {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: serde_json::Error,
+    },
+    /// A recipe could not be read or written.
+    #[error("recipe: {source}: {}", path.display())]
+    RecipeFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A network was called with a condition that it has no place for, or without the one it needs.
+    #[error("the network {}", if *expected { "needs a condition" } else { "takes no condition" })]
+    Condition {
+        /// Whether one is needed.
+        expected: bool,
     },
     /// A tensor does not have the shape that the operation needs.
     #[error("image must be {expected}, found {found:?}")]
@@ -73,4 +95,11 @@ pub enum Error {
         /// Name of the loss.
         loss: &'static str,
     },
+}
+
+impl Error {
+    /// The first line of the message: libtorch appends a trace of its own.
+    pub fn first_line(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
+    }
 }

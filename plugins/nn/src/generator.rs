@@ -2,19 +2,10 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::{
-    Error, Parameters,
-    conv::{Conv, ConvShape, Padding, deviation, instance_norm},
+    Activation, Architecture, ConvBlock, ConvShape, Dim, Edge, Error, Norm, Parameters, ResidualBlock, ResidualShape,
+    conv::{Conv, deviation},
+    enlarged, in_range,
 };
-
-/// Normalisation inside a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Norm {
-    /// None: the output at a voxel depends on its receptive field alone, so patches and whole slices agree.
-    None,
-    /// Instance normalisation, the published networks: statistics of the whole extent enter every voxel.
-    Instance,
-}
 
 /// The numbers that define a [`Generator`].
 ///
@@ -22,6 +13,15 @@ pub enum Norm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneratorRecipe {
+    /// Axes of the images.
+    #[serde(default)]
+    pub dim: Dim,
+    /// Channels of the input, 1 to 64.
+    #[serde(default = "one")]
+    pub channels_in: i64,
+    /// Channels of the output, 1 to 64.
+    #[serde(default = "one")]
+    pub channels_out: i64,
     /// Channels after the stem; doubled by every halving. 1 to 256.
     pub width: i64,
     /// Side of the stem's and the head's kernel: 1, 3, 5 or 7.
@@ -32,6 +32,22 @@ pub struct GeneratorRecipe {
     pub blocks: i64,
     /// Normalisation after each convolution but the last.
     pub norm: Norm,
+}
+
+impl Default for GeneratorRecipe {
+    /// Small enough for two cores: width 16, kernel 3, no halvings, 4 blocks, no norm, one channel in and out, slices.
+    fn default() -> Self {
+        Self {
+            dim: Dim::Two,
+            channels_in: 1,
+            channels_out: 1,
+            width: 16,
+            kernel: 3,
+            halvings: 0,
+            blocks: 4,
+            norm: Norm::None,
+        }
+    }
 }
 
 impl GeneratorRecipe {
@@ -45,7 +61,7 @@ impl GeneratorRecipe {
     ///
     /// Stem and head reach half their kernel. At halving level l a voxel stands for 2^l: the 3x3 stride 2 reaches 2^l at the level
     /// it starts from, each block 2 * 2^h at the deepest level h, and each doubling reaches at most 2 * 2^l by linear
-    /// resizing and 2^l by its 3x3. With [`Norm::Instance`] the true radius is the whole extent; this counts the
+    /// resizing and 2^l by its 3x3. With a norm the true radius is the whole extent; this counts the
     /// convolutions alone.
     pub fn halo(&self) -> usize {
         let (halvings, blocks) = (self.halvings.clamp(0, 3) as u32, self.blocks.max(0) as usize);
@@ -57,19 +73,21 @@ impl GeneratorRecipe {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let ranges = [
-            ("width", self.width, 1..=256, "1..=256"),
-            ("kernel", self.kernel, 1..=7, "1, 3, 5, 7"),
-            ("halvings", self.halvings, 0..=3, "0..=3"),
-            ("blocks", self.blocks, 0..=32, "0..=32"),
-        ];
-        for (field, found, range, expected) in ranges {
-            if !range.contains(&found) || (field == "kernel" && found % 2 == 0) {
-                return Err(Error::Recipe { field, expected, found: found as f64 });
-            }
+        in_range("channels_in", self.channels_in as f64, 1.0..=64.0)?;
+        in_range("channels_out", self.channels_out as f64, 1.0..=64.0)?;
+        in_range("width", self.width as f64, 1.0..=256.0)?;
+        in_range("halvings", self.halvings as f64, 0.0..=3.0)?;
+        in_range("blocks", self.blocks as f64, 0.0..=32.0)?;
+        if ![1, 3, 5, 7].contains(&self.kernel) {
+            let expected = "1, 3, 5, 7".to_owned();
+            return Err(Error::Recipe { field: "kernel", expected, found: self.kernel as f64 });
         }
         Ok(())
     }
+}
+
+fn one() -> i64 {
+    1
 }
 
 /// ResNet generator with a residual head: `output = input + network(input)`.
@@ -79,127 +97,95 @@ impl GeneratorRecipe {
 #[derive(Debug)]
 pub struct Generator {
     recipe: GeneratorRecipe,
-    parameters: Parameters,
-    stem: Conv,
-    down: Vec<Conv>,
-    blocks: Vec<[Conv; 2]>,
-    up: Vec<Conv>,
+    stem: ConvBlock,
+    down: Vec<ConvBlock>,
+    blocks: Vec<ResidualBlock>,
+    up: Vec<ConvBlock>,
     head: Conv,
 }
 
-impl Generator {
-    /// Builds the network with random weights that depend on `seed` and `network` (which of several) alone.
-    ///
-    /// # Errors
-    /// [`Error::Recipe`] when a number is out of its range.
-    pub fn new(recipe: &GeneratorRecipe, seed: u64, network: u64) -> Result<Self, Error> {
+impl Architecture for Generator {
+    type Recipe = GeneratorRecipe;
+
+    fn build(p: &mut Parameters, recipe: &GeneratorRecipe) -> Result<Self, Error> {
         recipe.check()?;
-        let mut parameters = Parameters::new(seed, network);
-        let p = &mut parameters;
-        let (width, norm) = (recipe.width, recipe.norm);
-        let stem = Conv::new(p, "stem", same(norm, 1, width, recipe.kernel))?;
+        let GeneratorRecipe { dim, channels_in, channels_out, width, kernel, halvings, norm, .. } = *recipe;
+        let same = |channels: [i64; 2], kernel: i64| ConvShape {
+            edge: Edge::Reflect,
+            deviation: deviation(norm, dim, channels[0], kernel),
+            ..ConvShape::same(dim, channels, kernel)
+        };
+        let relu = Activation::Relu;
+        let stem = ConvBlock::new(p, "stem", same([channels_in, width], kernel), norm, relu)?;
         let mut channels = width;
         let mut down = Vec::new();
-        for level in 0..recipe.halvings {
-            let shape = ConvShape { stride: 2, ..same(norm, channels, 2 * channels, 3) };
-            down.push(Conv::new(p, &format!("down{level}"), shape)?);
+        for level in 0..halvings {
+            let shape = ConvShape { stride: 2, ..same([channels, 2 * channels], 3) };
+            down.push(ConvBlock::new(p, &format!("down{level}"), shape, norm, relu)?);
             channels *= 2;
         }
-        let mut blocks = Vec::new();
-        for block in 0..recipe.blocks {
-            let first = Conv::new(p, &format!("block{block}.first"), same(norm, channels, channels, 3))?;
-            let second = Conv::new(p, &format!("block{block}.second"), same(norm, channels, channels, 3))?;
-            blocks.push([first, second]);
-        }
+        let shape = ResidualShape {
+            edge: Edge::Reflect,
+            activation: relu,
+            ..ResidualShape::plain(dim, [channels, channels], norm)
+        };
+        let blocks = (0..recipe.blocks).map(|block| ResidualBlock::new(p, &format!("block{block}"), shape));
+        let blocks = blocks.collect::<Result<_, _>>()?;
         let mut up = Vec::new();
-        for level in (0..recipe.halvings).rev() {
-            up.push(Conv::new(p, &format!("up{level}"), same(norm, channels, channels / 2, 3))?);
+        for level in (0..halvings).rev() {
+            up.push(ConvBlock::new(p, &format!("up{level}"), same([channels, channels / 2], 3), norm, relu)?);
             channels /= 2;
         }
-        let shape = same(norm, channels, 1, recipe.kernel);
+        let shape = same([channels, channels_out], kernel);
         let head = Conv::new(p, "head", ConvShape { deviation: 0.1 * shape.deviation, ..shape })?;
-        Ok(Self { recipe: recipe.clone(), parameters, stem, down, blocks, up, head })
+        Ok(Self { recipe: recipe.clone(), stem, down, blocks, up, head })
     }
+}
 
+impl Generator {
     /// The numbers it was built from.
     pub fn recipe(&self) -> &GeneratorRecipe {
         &self.recipe
     }
 
-    /// Its weights.
-    pub fn parameters(&self) -> &Parameters {
-        &self.parameters
-    }
-
-    /// Its weights, to load or average into.
-    pub fn parameters_mut(&mut self) -> &mut Parameters {
-        &mut self.parameters
-    }
-
-    /// Translates `[batch, 1, y, x]`: the image plus its [`Generator::residual`].
+    /// Translates an image: itself plus its [`Generator::residual`].
     ///
     /// # Errors
-    /// As [`Generator::residual`].
+    /// As [`Generator::residual`]; [`Error::ImageShape`] when input and output differ in channels.
     pub fn forward(&self, image: &Tensor) -> Result<Tensor, Error> {
-        Ok(image.f_add(&self.residual(image)?)?)
+        with_residual(image, &self.residual(image)?)
     }
 
-    /// What a translation adds to `[batch, 1, y, x]`; same shape, same scale.
+    /// What the network makes of `[batch, channel, (z,) y, x]`, to be added or to be the output; in the image's scale.
     ///
     /// # Errors
     /// [`Error::ImageShape`] when the shape is not that, or an extent is no multiple of [`GeneratorRecipe::multiple`];
     /// [`Error::Torch`] when an extent is too small to be reflected: it must exceed half the kernel, and be 2
     /// on the coarsest grid.
     pub fn residual(&self, image: &Tensor) -> Result<Tensor, Error> {
-        self.check(image)?;
-        let mut x = self.activated(&self.stem, image)?;
+        let GeneratorRecipe { dim, channels_in, .. } = self.recipe;
+        dim.check(image, channels_in, &dim.each(self.recipe.multiple() as i64))?;
+        let mut x = self.stem.forward(image)?;
         for conv in &self.down {
-            x = self.activated(conv, &x)?;
+            x = conv.forward(&x)?;
         }
-        for [first, second] in &self.blocks {
-            let inner = self.activated(first, &x)?;
-            x = x.f_add(&self.normed(second, &inner)?)?;
+        for block in &self.blocks {
+            x = block.forward(&x, None)?;
         }
         for conv in &self.up {
-            x = self.activated(conv, &doubled(&x)?)?;
+            x = conv.forward(&enlarged(&x, &dim.each(2))?)?;
         }
         self.head.forward(&x)
     }
-
-    fn check(&self, image: &Tensor) -> Result<(), Error> {
-        let (shape, multiple) = (image.size(), self.recipe.multiple() as i64);
-        if let [_, 1, y, x] = shape[..]
-            && y % multiple == 0
-            && x % multiple == 0
-        {
-            return Ok(());
-        }
-        let expected = format!("[batch, 1, y, x] with y and x multiples of {multiple}");
-        Err(Error::ImageShape { expected, found: shape })
-    }
-
-    fn normed(&self, conv: &Conv, image: &Tensor) -> Result<Tensor, Error> {
-        let x = conv.forward(image)?;
-        match self.recipe.norm {
-            Norm::None => Ok(x),
-            Norm::Instance => instance_norm(&x),
-        }
-    }
-
-    fn activated(&self, conv: &Conv, image: &Tensor) -> Result<Tensor, Error> {
-        Ok(self.normed(conv, image)?.f_relu()?)
-    }
 }
 
-fn same(norm: Norm, channels_in: i64, channels_out: i64, kernel: i64) -> ConvShape {
-    let (padding, deviation) = (Padding::Reflect(kernel / 2), deviation(norm, channels_in, kernel));
-    ConvShape { channels_in, channels_out, kernel, stride: 1, padding, deviation }
-}
-
-fn doubled(image: &Tensor) -> Result<Tensor, Error> {
-    let size = image.size();
-    let [.., y, x] = size[..] else { return Ok(image.shallow_clone()) };
-    Ok(image.f_upsample_bilinear2d([2 * y, 2 * x], false, None, None)?)
+/// `image + residual`, for networks that must not stretch one onto the other.
+pub(crate) fn with_residual(image: &Tensor, residual: &Tensor) -> Result<Tensor, Error> {
+    if image.size() != residual.size() {
+        let expected = format!("{:?} to add the network's result to it", residual.size());
+        return Err(Error::ImageShape { expected, found: image.size() });
+    }
+    Ok(image.f_add(residual)?)
 }
 
 #[cfg(test)]
@@ -207,23 +193,14 @@ mod tests {
     use tch::{Device, Kind, no_grad};
 
     use super::*;
-    use crate::Random;
+    use crate::{Net, probe};
 
     fn recipe(width: i64, halvings: i64, blocks: i64, norm: Norm) -> GeneratorRecipe {
-        GeneratorRecipe { width, kernel: 7, halvings, blocks, norm }
+        GeneratorRecipe { width, kernel: 7, halvings, blocks, norm, ..GeneratorRecipe::default() }
     }
 
     fn noise(y: i64, x: i64) -> Tensor {
-        let random = Random::new(5, &[]);
-        let values: Vec<f32> = (0..y * x).map(|i| random.normal(i as u64) as f32).collect();
-        Tensor::from_slice(&values).view([1, 1, y, x])
-    }
-
-    /// Weights large enough for every path to show.
-    fn strong(recipe: &GeneratorRecipe) -> Generator {
-        let generator = Generator::new(recipe, 3, 0).unwrap();
-        no_grad(|| generator.parameters.tensors().iter_mut().for_each(|w| drop(w.g_mul_scalar_(8.0))));
-        generator
+        probe::noise(&[1, 1, y, x], 5)
     }
 
     #[test]
@@ -242,7 +219,7 @@ mod tests {
     #[test]
     fn patch_agrees_with_whole_image_inside_its_halo() {
         for recipe in [recipe(6, 0, 3, Norm::None), recipe(4, 1, 2, Norm::None), recipe(4, 2, 1, Norm::None)] {
-            let generator = strong(&recipe);
+            let generator = probe::strong::<Generator>(&recipe);
             let halo = recipe.halo() as i64;
             let (first, core) = (8_i64, 8_i64);
             let extent = first + core + 2 * halo + 8;
@@ -258,36 +235,41 @@ mod tests {
     }
 
     #[test]
-    fn nothing_outside_the_halo_reaches_a_voxel_and_something_inside_does() {
-        let recipe = recipe(4, 0, 1, Norm::None);
-        let (generator, halo) = (strong(&recipe), recipe.halo() as i64);
-        let base = noise(40, 40);
-        let centre = |image: &Tensor| no_grad(|| generator.forward(image)).unwrap().double_value(&[0, 0, 20, 20]);
-        let poked = |distance: i64| {
-            let image = base.copy();
-            let _ = image.narrow(3, 20 + distance, 1).fill_(50.0);
-            centre(&image)
-        };
-        assert_eq!(poked(halo + 1), centre(&base));
-        assert_ne!(poked(halo), centre(&base));
+    fn nothing_outside_the_halo_reaches_a_voxel_and_something_just_inside_does() {
+        let volumes = GeneratorRecipe { dim: Dim::Three, kernel: 3, ..recipe(3, 1, 0, Norm::None) };
+        for (recipe, slack) in [(recipe(4, 0, 1, Norm::None), 0), (recipe(4, 1, 1, Norm::None), 1), (volumes, 1)] {
+            let generator = probe::strong::<Generator>(&recipe);
+            let farthest = probe::farthest(recipe.dim, recipe.halo() as i64, 2, |image| generator.residual(image));
+            let halo = recipe.halo() as i64;
+            assert!((halo - slack..=halo).contains(&farthest), "{recipe:?}: {farthest} of {halo}");
+        }
+    }
+
+    #[test]
+    fn several_channels_go_in_and_others_come_out() {
+        let recipe = GeneratorRecipe { channels_in: 3, channels_out: 2, ..recipe(2, 1, 1, Norm::Group) };
+        let generator = Net::<Generator>::new(&recipe, 1, 0).unwrap();
+        let image = probe::noise(&[2, 3, 8, 8], 1);
+        assert_eq!(generator.residual(&image).unwrap().size(), [2, 2, 8, 8]);
+        assert!(matches!(generator.forward(&image), Err(Error::ImageShape { .. })));
     }
 
     #[test]
     fn zero_weights_return_the_input_bit_for_bit() {
-        let generator = Generator::new(&recipe(4, 1, 1, Norm::Instance), 1, 0).unwrap();
-        no_grad(|| generator.parameters.tensors().iter_mut().for_each(|w| drop(w.zero_())));
+        let generator = Net::<Generator>::new(&recipe(4, 1, 1, Norm::Instance), 1, 0).unwrap();
+        no_grad(|| generator.parameters().tensors().iter_mut().for_each(|w| drop(w.zero_())));
         let image = noise(16, 12);
         assert!(no_grad(|| generator.forward(&image)).unwrap().equal(&image));
     }
 
     #[test]
     fn impossible_recipes_and_images_are_errors() {
-        let refused = Generator::new(&recipe(0, 0, 1, Norm::None), 1, 0);
+        let refused = Net::<Generator>::new(&recipe(0, 0, 1, Norm::None), 1, 0);
         assert!(matches!(refused, Err(Error::Recipe { field: "width", .. })));
         let even = GeneratorRecipe { kernel: 4, ..recipe(2, 0, 0, Norm::None) };
-        let refused = Generator::new(&even, 1, 0).map_err(|e| e.to_string());
+        let refused = Net::<Generator>::new(&even, 1, 0).map_err(|e| e.to_string());
         assert_eq!(refused.unwrap_err(), "recipe: kernel must be in 1, 3, 5, 7, found 4");
-        let generator = Generator::new(&recipe(2, 2, 0, Norm::None), 1, 0).unwrap();
+        let generator = Net::<Generator>::new(&recipe(2, 2, 0, Norm::None), 1, 0).unwrap();
         let image = Tensor::zeros([1, 1, 10, 12], (Kind::Float, Device::Cpu));
         let refused = generator.forward(&image).map_err(|e| e.to_string());
         assert_eq!(

@@ -10,32 +10,52 @@ use crate::{Error, Random};
 #[derive(Debug)]
 pub struct Parameters {
     named: Vec<(String, Tensor)>,
+    scope: String,
     seed: u64,
     network: u64,
 }
 
 impl Parameters {
     /// No weights yet; `seed` and `network` key the random numbers of [`Parameters::normal`].
-    pub(crate) fn new(seed: u64, network: u64) -> Self {
-        Self { named: Vec::new(), seed, network }
+    pub fn new(seed: u64, network: u64) -> Self {
+        Self { named: Vec::new(), scope: String::new(), seed, network }
+    }
+
+    /// Runs `build` with `name.` in front of every name that it adds: a network inside a network.
+    ///
+    /// # Errors
+    /// As `build`.
+    pub fn scoped<T>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let outer = self.scope.len();
+        self.scope += name;
+        self.scope.push('.');
+        let built = build(self);
+        self.scope.truncate(outer);
+        built
     }
 
     /// Adds a weight drawn from N(0, `deviation`^2).
-    pub(crate) fn normal(&mut self, name: String, shape: &[i64], deviation: f64) -> Result<Tensor, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Torch`] when an extent is negative or memory is short.
+    pub fn normal(&mut self, name: String, shape: &[i64], deviation: f64) -> Result<Tensor, Error> {
         let random = Random::new(self.seed, &[self.network, self.named.len() as u64]);
-        let count = shape.iter().product::<i64>() as u64;
+        let count = shape.iter().product::<i64>().max(0) as u64;
         let values: Vec<f32> = (0..count).map(|i| (deviation * random.normal(i)) as f32).collect();
         self.add(name, Tensor::f_from_slice(&values)?.f_view(shape)?)
     }
 
     /// Adds a weight of zeros.
-    pub(crate) fn zeros(&mut self, name: String, shape: &[i64]) -> Result<Tensor, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Torch`] when an extent is negative or memory is short.
+    pub fn zeros(&mut self, name: String, shape: &[i64]) -> Result<Tensor, Error> {
         self.add(name, Tensor::f_zeros(shape, (Kind::Float, Device::Cpu))?)
     }
 
     fn add(&mut self, name: String, tensor: Tensor) -> Result<Tensor, Error> {
         let tensor = tensor.f_set_requires_grad(true)?;
-        self.named.push((name, tensor.shallow_clone()));
+        self.named.push((format!("{}{name}", self.scope), tensor.shallow_clone()));
         Ok(tensor)
     }
 
@@ -104,6 +124,16 @@ mod tests {
         average.average_in(&live, 0.75).unwrap();
         assert_eq!(Vec::<f32>::try_from(&average.tensors()[0]).unwrap(), [1.875, 1.875]);
         assert_eq!(Vec::<f32>::try_from(&live.tensors()[0]).unwrap(), [3.0, 3.0]);
+    }
+
+    #[test]
+    fn a_network_inside_a_network_has_its_name_in_front() {
+        let mut parameters = Parameters::new(0, 0);
+        let inner = |p: &mut Parameters| p.scoped("b", |p| p.zeros("w".into(), &[1]));
+        let _ = parameters.scoped("a", inner).unwrap();
+        let _ = parameters.zeros("w".into(), &[1]).unwrap();
+        let names: Vec<String> = parameters.named("n").into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["n.a.b.w", "n.w"]);
     }
 
     #[test]

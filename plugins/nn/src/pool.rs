@@ -22,7 +22,7 @@ impl ImagePool {
         Self { images: Vec::new(), capacity, seed, pool }
     }
 
-    /// Exchanges a batch `[batch, 1, y, x]` at `step`; the result carries no gradient.
+    /// Exchanges a batch `[batch, channel, ...]` at `step`; the result carries no gradient.
     ///
     /// # Errors
     /// [`Error::Torch`] when the batch has another patch size than the stored images.

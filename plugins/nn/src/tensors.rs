@@ -48,13 +48,31 @@ pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
     Ok(by_name)
 }
 
+/// A tensor of `shape` with the values, x fastest.
+///
+/// # Errors
+/// [`Error::Torch`] when their number is not the product of `shape`.
+pub fn image(values: &[f32], shape: &[usize]) -> Result<Tensor, Error> {
+    let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+    Ok(Tensor::f_from_slice(values)?.f_view(shape.as_slice())?)
+}
+
+/// The values of an f32 tensor, x fastest.
+///
+/// # Errors
+/// [`Error::Torch`] when the tensor is not f32.
+pub fn values(tensor: &Tensor) -> Result<Vec<f32>, Error> {
+    let mut values = vec![0.0; tensor.numel()];
+    tensor.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
+    Ok(values)
+}
+
 fn format_error(path: &Path, source: safetensors::SafeTensorError) -> Error {
     Error::Format { path: path.into(), source }
 }
 
 fn little_endian(tensor: &Tensor) -> Result<Vec<u8>, Error> {
-    let mut values = vec![0.0_f32; tensor.numel()];
-    tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
+    let values = values(&tensor.f_to_kind(Kind::Float)?)?;
     Ok(values.iter().flat_map(|v| v.to_le_bytes()).collect())
 }
 
@@ -87,6 +105,13 @@ mod tests {
         let back = Vec::<f32>::try_from(read["b"].flatten(0, -1)).unwrap();
         assert_eq!(back.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), values.map(f32::to_bits));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no partial file stays");
+    }
+
+    #[test]
+    fn values_of_a_turned_image_come_x_fastest() {
+        let turned = image(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1, 1, 2, 3]).unwrap().transpose(2, 3);
+        assert_eq!(values(&turned).unwrap(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert!(matches!(image(&[1.0; 5], &[2, 3]), Err(Error::Torch(_))));
     }
 
     #[test]
