@@ -12,6 +12,8 @@ mod bids;
 mod commands;
 #[path = "whole/faults.rs"]
 mod faults;
+#[path = "whole/phantom.rs"]
+mod phantom;
 #[path = "whole/radiomics.rs"]
 mod radiomics;
 #[path = "whole/real_images.rs"]
@@ -20,6 +22,8 @@ mod real_images;
 mod slabs;
 #[path = "whole/study.rs"]
 mod study;
+#[path = "whole/train.rs"]
+mod train;
 #[path = "whole/vendor.rs"]
 mod vendor;
 #[path = "whole/verbs.rs"]

@@ -1,5 +1,6 @@
 //! The program `isoscan`: runs image-translation plugins over radiology cohorts and measures what they changed.
 
+mod audit;
 mod check_dicom;
 mod compare;
 mod convert;
@@ -42,8 +43,10 @@ enum Command {
     Watch(watch::Args),
     /// Translate one image with one plugin
     Translate(translate::Args),
+    /// Look at images before something is learned from them: kinds, grids, copies, leakage between training and test
+    Audit(audit::Args),
     /// Train a plugin's weights into a new bundle
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Extract radiomic features of an image and mask, or of many, as a table
     Radiomics(radiomics::Args),
     /// Compare two images on the same grid
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args, &cancel),
         Command::Watch(args) => watch::run(args, &cancel),
         Command::Translate(args) => translate::run(args, &cancel),
+        Command::Audit(args) => audit::run(args),
         Command::Train(args) => train::run(args, &cancel),
         Command::Radiomics(args) => radiomics::run(args, &cancel),
         Command::Compare(args) => compare::run(args),

@@ -1,7 +1,7 @@
-//! `isoscan phantom`: simulated abdomen CT with exact truth.
+//! `isoscan phantom`: simulated scans with exact truth.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,9 +9,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use isoscan_imaging::Volume;
-use isoscan_io::NewSeries;
-use isoscan_phantom::{Anatomy, Grid, LABELS, Protocol, abdomen, labels_on, protocol, protocols, scan};
+use isoscan_phantom::{Grid, Kind, Order, Truth};
 use isoscan_script::Progress;
 use rayon::prelude::*;
 
@@ -20,12 +18,31 @@ use crate::{
     progress::{Shown, note, say},
 };
 
+mod header;
+mod layout;
+mod tables;
+mod travel;
+mod write;
+
+use layout::Layout;
+use write::Writer;
+
 #[derive(clap::Args)]
+#[command(after_help = "\
+A protocol is named by its word in the list, with `:VIEW` where the list shows views. Without any, every subject is
+scanned under the usual protocols of its kind. All scans of a subject show the same anatomy in the same place.
+
+  isoscan phantom brain --subjects 4 --out heads             # a folder per subject: several contrasts, labels, truth
+  isoscan phantom --source b-sharp-low --reference a-soft --subjects 12 --out cohort
+  isoscan phantom --scanners a-soft,b-medium --sessions 3 --out travelling")]
 pub(crate) struct Args {
+    /// What to image: see --list; abdomen when not told
+    #[arg(value_name = "KIND")]
+    kind: Option<String>,
     /// Folder for the scans; must not exist yet
     #[arg(long, value_name = "DIR", required_unless_present = "list")]
     out: Option<PathBuf>,
-    /// List the protocols with their physics and end
+    /// List the protocols of the kind, or of all kinds, with their physics and end
     #[arg(long)]
     list: bool,
     /// Number of subjects
@@ -37,27 +54,40 @@ pub(crate) struct Args {
     /// Seed of anatomy and noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+    /// What subjects suffer from: see --list
+    #[arg(long, value_name = "WORD")]
+    condition: Option<String>,
     /// Protocol to scan with: every subject becomes one file in the folder
-    #[arg(long, conflicts_with_all = ["source", "reference"], required_unless_present_any = ["source", "list"])]
+    #[arg(long, conflicts_with_all = ["protocols", "source", "reference", "scanners"])]
     protocol: Option<String>,
+    /// Protocols to scan with, separated by commas: every subject becomes a folder with one series per protocol
+    #[arg(long, value_delimiter = ',', value_name = "WORDS", conflicts_with_all = ["source", "reference", "scanners"])]
+    protocols: Vec<String>,
     /// Protocol of the source scans of a cohort: every subject becomes a folder
-    #[arg(long, requires = "reference")]
+    #[arg(long, requires = "reference", conflicts_with = "scanners")]
     source: Option<String>,
     /// Protocol of the reference scans of a cohort
     #[arg(long, requires = "source")]
     reference: Option<String>,
-    /// Format of the scans; labels are always NIfTI
+    /// Protocols that every subject travels to, separated by commas: sessions in the folders of BIDS
+    #[arg(long, value_delimiter = ',', value_name = "WORDS")]
+    scanners: Vec<String>,
+    /// Sessions of a travelling subject in each scanner, with other noise and another position each
+    #[arg(long, default_value_t = 1, value_name = "M", requires = "scanners",
+          value_parser = clap::value_parser!(u32).range(1..=99))]
+    sessions: u32,
+    /// Format of the scans; labels are always NIfTI, and a DICOM segmentation too beside DICOM scans
     #[arg(long, default_value = "nifti")]
     format: Format,
-    /// Columns and rows of a slice
-    #[arg(long, default_value_t = 256, value_name = "N")]
-    pixels: usize,
-    /// Side of a pixel, mm
-    #[arg(long, default_value_t = 1.5, value_name = "MM")]
-    pixel_mm: f64,
-    /// Scanned length along the body, mm
-    #[arg(long, default_value_t = 60.0, value_name = "MM")]
-    length_mm: f64,
+    /// Columns and rows of a slice; else as usual for the kind
+    #[arg(long, value_name = "N")]
+    pixels: Option<usize>,
+    /// Side of a pixel, mm; else as usual for the kind
+    #[arg(long, value_name = "MM")]
+    pixel_mm: Option<f64>,
+    /// Scanned length along the body, mm; else as usual for the kind
+    #[arg(long, value_name = "MM")]
+    length_mm: Option<f64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,136 +97,68 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
+    let named = args.kind.as_deref().map(str::parse::<Kind>).transpose()?;
     let Some(out) = args.out.as_ref().filter(|_| !args.list) else {
-        protocols().iter().for_each(|protocol| say(&described(protocol)));
+        named.map_or(Kind::ALL.to_vec(), |kind| vec![kind]).into_iter().for_each(list);
         return Ok(());
     };
-    let grid = Grid::new([args.pixels; 2], args.pixel_mm, args.length_mm)?;
-    let cohort = match (&args.source, &args.reference, &args.protocol) {
-        (Some(source), Some(reference), _) => Some((protocol(source)?, protocol(reference)?)),
-        _ => None,
-    };
-    let single = args.protocol.as_deref().map(protocol).transpose()?;
+    let kind = named.unwrap_or(Kind::Abdomen);
+    let layout = Layout::of(args, kind);
+    let order = order(args, kind)?;
+    layout.check(&order)?;
+    let writer = Writer { dicom: args.format == Format::Dicom, layout: &layout, cancel };
     let shown = Shown::default();
     isoscan_io::publish_folder(out, |folder| -> Result<(), Failure> {
         shown.begin("phantoms", args.subjects as usize);
-        (0..args.subjects).into_par_iter().try_for_each(|n| -> Result<(), Failure> {
-            if cancel.load(Ordering::SeqCst) {
-                return Err(Failure::new("cancelled"));
-            }
-            let subject = args.first_subject + n;
-            let anatomy = abdomen(args.seed, subject, &grid);
-            match (cohort, single) {
-                (Some(pair), _) => write_pair(args, folder, &anatomy, subject, pair)?,
-                (None, Some(single)) => {
-                    let stem = folder.join(format!("sub-{subject:03}_{}", single.id));
-                    write_scan(args, &stem, &anatomy, subject, single)?;
-                }
-                (None, None) => {}
-            }
-            shown.advance(&format!("sub-{subject:03}"));
-            Ok(())
-        })?;
+        let truths: Vec<Vec<Truth>> = (0..args.subjects)
+            .into_par_iter()
+            .map(|n| {
+                require_going_on(cancel)?;
+                let subject = Order { subject: args.first_subject + n, ..order.clone() };
+                let truths = writer.subject(folder, &subject)?;
+                shown.advance(&format!("sub-{:03}", subject.subject));
+                Ok(truths)
+            })
+            .collect::<Result<_, Failure>>()?;
         shown.end();
-        if let Some((_, reference)) = cohort {
-            let subject = args.first_subject + args.subjects;
-            let anatomy = abdomen(args.seed, subject, &grid);
-            write_scan(
-                &Args { format: Format::Nifti, ..copy(args) },
-                &folder.join("template"),
-                &anatomy,
-                subject,
-                reference,
-            )?;
-        }
-        write_tables(args, folder)
+        let after = Order { subject: args.first_subject + args.subjects, ..order.clone() };
+        writer.template(folder, &after)?;
+        tables::write(folder, &truths.concat())?;
+        tables::write_made(folder, args, &order, &layout)
     })?;
     note(&format!("phantom scans in {}: simulated, no patient", out.display()));
     Ok(())
 }
 
-fn copy(args: &Args) -> Args {
-    Args {
-        out: args.out.clone(),
-        protocol: args.protocol.clone(),
-        source: args.source.clone(),
-        reference: args.reference.clone(),
-        ..*args
+/// # Errors
+/// A failure once the work was cancelled.
+fn require_going_on(cancel: &AtomicBool) -> Result<(), Failure> {
+    if cancel.load(Ordering::SeqCst) { Err(Failure::new("cancelled")) } else { Ok(()) }
+}
+
+fn order(args: &Args, kind: Kind) -> Result<Order, Failure> {
+    let usual = Order::new(kind, args.seed, args.first_subject);
+    let grid = if (args.pixels, args.pixel_mm, args.length_mm) == (None, None, None) {
+        usual.grid
+    } else {
+        let [columns, rows] = args.pixels.map_or(usual.grid.size(), |pixels| [pixels; 2]);
+        let pixel_mm = args.pixel_mm.unwrap_or(usual.grid.pixel_mm());
+        Grid::new([columns, rows], pixel_mm, args.length_mm.unwrap_or(usual.grid.length_mm()))?
+    };
+    let condition = args.condition.clone().unwrap_or(usual.condition.clone());
+    Ok(Order { grid, condition, ..usual })
+}
+
+fn list(kind: Kind) {
+    say(&format!("{}: {}", kind.id(), kind.described()));
+    for (word, described) in kind.conditions() {
+        say(&format!("  --condition {word:<20} {described}"));
     }
-}
-
-fn described(protocol: &Protocol) -> String {
-    format!(
-        "{:<14} {} ({} {}): kernel {}, MTF 50 % at {:.2} lp/cm, {} mAs, {} mm slices",
-        protocol.id,
-        protocol.description,
-        protocol.manufacturer,
-        protocol.model,
-        protocol.kernel.name,
-        protocol.kernel.mtf50_per_cm(),
-        protocol.exposure_mas,
-        protocol.slice_thickness_mm
-    )
-}
-
-fn write_pair(
-    args: &Args,
-    folder: &Path,
-    anatomy: &Anatomy,
-    subject: u32,
-    (source, reference): (&Protocol, &Protocol),
-) -> Result<(), Failure> {
-    let folder = folder.join(format!("sub-{subject:03}"));
-    std::fs::create_dir(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
-    let image = write_scan(args, &folder.join("source"), anatomy, subject, source)?;
-    write_scan(args, &folder.join("reference"), anatomy, subject, reference)?;
-    let labels = labels_on(anatomy, image.geometry());
-    isoscan_io::write_nifti(&folder.join("labels.nii.gz"), &labels, None, None)?;
-    Ok(())
-}
-
-fn write_scan(
-    args: &Args,
-    stem: &Path,
-    anatomy: &Anatomy,
-    subject: u32,
-    protocol: &Protocol,
-) -> Result<Volume, Failure> {
-    let image = scan(anatomy, protocol, args.seed, subject)?;
-    match args.format {
-        Format::Nifti => isoscan_io::write_nifti(&stem.with_added_extension("nii.gz"), &image, None, None)?,
-        Format::Dicom => {
-            isoscan_io::write_dicom_new(stem, &image, &header(args, subject, protocol))?;
-        }
+    for offer in kind.offers() {
+        say(&format!("  {:<22} {}", offer.id, offer.described));
     }
-    Ok(image)
-}
-
-fn header(args: &Args, subject: u32, protocol: &Protocol) -> NewSeries {
-    NewSeries {
-        patient_id: format!("PHANTOM-{}-{subject:03}", args.seed),
-        description: protocol.description.to_owned(),
-        kernel: protocol.kernel.name.to_owned(),
-        kvp: protocol.kvp,
-        exposure_mas: protocol.exposure_mas,
-        thickness_mm: protocol.slice_thickness_mm,
-        number: protocols().iter().position(|known| known.id == protocol.id).map_or(1, |n| n as u32 + 1),
-        uid_seed: format!("phantom {} {subject}", args.seed),
+    let views = kind.offers().into_iter().next().map(|offer| offer.views).unwrap_or_default();
+    if !views.is_empty() {
+        say(&format!("  views, after a colon: {}", views.join(", ")));
     }
-}
-
-/// Names of the labels (BIDS `dseg.tsv`), and how the phantoms were made.
-fn write_tables(args: &Args, folder: &Path) -> Result<(), Failure> {
-    let names: String = LABELS.iter().map(|(label, name)| format!("{label}\t{name}\n")).collect();
-    let made = serde_json::json!({
-        "seed": args.seed, "first_subject": args.first_subject, "subjects": args.subjects,
-        "source": args.source, "reference": args.reference, "protocol": args.protocol,
-        "pixels": args.pixels, "pixel_mm": args.pixel_mm, "length_mm": args.length_mm,
-        "protocols": protocols(), "engine_version": env!("CARGO_PKG_VERSION"),
-    });
-    let made = serde_json::to_string_pretty(&made).map_err(Failure::new)?;
-    for (name, text) in [("dseg.tsv", format!("index\tname\n{names}")), ("phantom.json", made)] {
-        isoscan_io::write_atomically(&folder.join(name), |out| out.write_all(text.as_bytes()))?;
-    }
-    Ok(())
 }

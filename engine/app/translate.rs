@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> 
     let params = typed(plugin.descriptor(), &args.params);
     let job = Job { seed: args.seed, name: "translate", cancel };
     let limit = args.memory.map(|bytes| bytes.0).or_else(|| memory::available().map(|bytes| bytes / 5 * 4));
-    let needed = needed_bytes(&plugin, &args.input)?;
+    let needed = needed_bytes(&plugin, &params, &args.input)?;
     let (outside_range, streamed) = match limit.filter(|limit| needed > *limit) {
         None => (in_memory(args, &plugin, &volumes, &params, needed, &job)?, false),
         Some(limit) => (in_slabs(args, &plugin, &volumes, &params, limit, &job)?, true),
@@ -75,12 +75,15 @@ pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> 
 }
 
 /// Memory that a translation takes with the whole image in it: the image and what the plan tells.
-fn needed_bytes(plugin: &Plugin, input: &Path) -> Result<u64, Failure> {
+fn needed_bytes(plugin: &Plugin, params: &Params, input: &Path) -> Result<u64, Failure> {
     let found = isoscan_io::list(input)?;
+    let descriptor = plugin.descriptor();
+    // What the plan will refuse needs no memory beside the image.
+    let refine = descriptor.check_params(params).map_or([1; 3], |params| descriptor.output.refine.factors(&params));
     let needs = |series: &isoscan_io::SeriesSummary| {
         let spacing_mm = series.spacing_mm.map(|mm| if mm > 0.0 { mm } else { 1.0 });
         let geometry = Geometry::axis_aligned(series.size, spacing_mm).ok()?;
-        Some(4 * geometry.voxel_count() as u64 + memory_bytes(plugin.descriptor(), &geometry))
+        Some(4 * geometry.voxel_count() as u64 + memory_bytes(descriptor, &geometry, refine))
     };
     Ok(found.iter().filter_map(needs).max().unwrap_or(0))
 }

@@ -78,7 +78,7 @@ fn each_mistake_of_a_script_is_told_with_its_place_and_a_remedy() {
         (
             format!("{image}\nimage.translate(\"cyclegun\");\n"),
             &[],
-            "no plugin 'cyclegun': found faulty, histogram, identity, invert help: see `isoscan plugins list`, or name a folder of bundles with --plugins at FOLDER/script.rhai:2:7",
+            "no plugin 'cyclegun': found faulty, histogram, identity, invert, learner help: see `isoscan plugins list`, or name a folder of bundles with --plugins at FOLDER/script.rhai:2:7",
         ),
         (
             "plugin(\"identity\", \"the newest\");\n".to_owned(),

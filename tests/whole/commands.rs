@@ -217,10 +217,10 @@ fn training_makes_a_bundle_that_translates() {
         ["train", "cyclegan", "--source", &source, "--target", &target, "-o", &bundle, "--plugins", &learned];
     let short = ["--steps", "4", "--batch", "1", "--patch", "32", "--checkpoint-every", "2"];
     succeed(&[&arguments[..], &short].concat());
-    let losses = fs::read_to_string(format!("{bundle}/losses.csv")).unwrap();
+    let losses = fs::read_to_string(format!("{bundle}/training/losses.csv")).unwrap();
     assert_eq!(losses.lines().count(), 5);
     assert!(losses.starts_with("step,"));
-    assert!(contents(format!("{bundle}/previews").as_ref()).len() >= 2);
+    assert!(contents(format!("{bundle}/training/previews").as_ref()).len() >= 2);
     let out = path(&folder, "out.nii.gz");
     succeed(&["plugins", "check", &bundle, "--only", "golden-vectors"]);
     succeed(&["translate", &bundle, &scan(), &out, "--allow-unsigned"]);

@@ -40,6 +40,7 @@ pub(crate) fn plugins() -> &'static Path {
                 ("plugins/identity", "libisoscan_identity.so"),
                 ("plugins/histogram", "libisoscan_histogram.so"),
                 ("tests/faulty", "libisoscan_faulty.so"),
+                ("tests/learner", "libisoscan_learner.so"),
                 ("examples/rust-plugin", "libisoscan_rust_plugin.so"),
             ] {
                 let source = sources.path().join(Path::new(folder).file_name().unwrap());
@@ -48,11 +49,20 @@ pub(crate) fn plugins() -> &'static Path {
                     fs::copy(root().join(folder).join(name), source.join(name)).unwrap();
                 }
                 fs::copy(libraries.join(library), source.join(library)).unwrap();
+                for (name, bytes) in weights(&root().join(folder)) {
+                    fs::create_dir_all(source.join("weights")).unwrap();
+                    fs::write(source.join("weights").join(name), bytes).unwrap();
+                }
                 succeed(&["plugins", "pack", source.to_str().unwrap(), "--out", staged.path().to_str().unwrap()]);
             }
             staged
         })
         .path()
+}
+
+/// The files of a plugin's folder `weights`, if it has one.
+fn weights(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    if folder.join("weights").is_dir() { contents(&folder.join("weights")) } else { Default::default() }
 }
 
 /// The folder that `ISOSCAN_STAGED` names (`cargo xtask test` sets it), or else a target folder of its own: another
@@ -64,7 +74,8 @@ fn libraries() -> PathBuf {
     let target = program().ancestors().nth(2).unwrap().join("test-libraries");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--release", "--target-dir"]).arg(&target).current_dir(root());
-    for package in ["isoscan-identity", "isoscan-histogram", "isoscan-faulty", "isoscan-rust-plugin"] {
+    for package in ["isoscan-identity", "isoscan-histogram", "isoscan-faulty", "isoscan-learner", "isoscan-rust-plugin"]
+    {
         cargo.args(["--package", package]);
     }
     assert!(cargo.status().unwrap().success(), "the test plugins do not build");

@@ -99,6 +99,24 @@ fn each_verb_gives_what_it_says() {
         ("radiomics_maps(image, liver, mean).original_firstorder_Mean.size", "[96, 96, 3]"),
         ("perturb(image, liver, #{ growth: 0.2 }).mask.voxels > liver.voxels", "true"),
         ("similarity(perturb(image, liver, #{}).image, image).mae", "0.0"),
+        (
+            "stability([#{ image: image, mask: liver }, #{ image: image, mask: body }], turns, mean).keys()",
+            "[\"original_firstorder_Mean\"]",
+        ),
+        (
+            "stability([#{ image: image, mask: liver }, #{ image: image, mask: body }], turns, mean).original_firstorder_Mean.k",
+            "2",
+        ),
+        // Of two regions even good agreement has an interval that reaches far below 0.90.
+        (
+            "stability([#{ image: image, mask: liver }, #{ image: image, mask: body }], turns, mean).original_firstorder_Mean.robust",
+            "false",
+        ),
+        (
+            "stability([#{ image: image, mask: liver }, #{ image: image, mask: body }], turns, mean).original_firstorder_Mean.one_way > 0.9",
+            "true",
+        ),
+        ("stability([perturb(image, liver, #{})], turns, mean).original_firstorder_Mean.left_out", "0"),
         // Shrout and Fleiss 1979, table 2.
         (
             "(100 * icc([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]).one_way).round()",
@@ -125,6 +143,8 @@ let image = read(set.input + "/sub-000/source.nii.gz");
 let liver = read_mask(set.input + "/sub-000/labels.nii.gz", 2);
 let few = radiomics_settings("FOLDER/few.yaml");
 let mean = #{ featureClass: #{ firstorder: ["Mean"] } };
+let body = image.body();
+let turns = #{ angles_deg: [0, 4] };
 "#;
     let folder = TempDir::new().unwrap();
     let few = "setting: {binWidth: 10}\nfeatureClass: {firstorder: [Mean, Variance]}\n";

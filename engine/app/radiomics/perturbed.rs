@@ -2,7 +2,7 @@ use std::path::Path;
 
 use isoscan_imaging::Mask;
 use isoscan_io::Series;
-use isoscan_radiomics::{Mode, Perturbation, Perturbations, ibsi, perturb, read_parameters};
+use isoscan_radiomics::{Perturbation, Perturbations, perturb, read_parameters};
 
 use super::{
     extraction::{Files, Plan, filled, refusal},
@@ -68,25 +68,14 @@ impl Perturbed {
         mask: &Mask,
         plan: &Plan,
     ) -> Result<isoscan_radiomics::FeatureTable, isoscan_radiomics::Error> {
-        let keeps_intensities =
-            perturbation.angle_deg == 0.0 && perturbation.shift_voxels == [0.0; 3] && perturbation.noise.is_none();
-        let mode = if keeps_intensities { plan.mode_for(image) } else { plan.mode.clone() };
-        let (volume, mask) = perturb(&image.volume, mask, perturbation, self.seed)?;
-        with_bins(mode, perturbation.bin_width_factor).extract(&volume, &mask)
-    }
-}
-
-/// The mode with wider or narrower bins; a number of bins stays.
-fn with_bins(mut mode: Mode, factor: f64) -> Mode {
-    match &mut mode {
-        Mode::Pyradiomics(settings) => settings.bin_width *= factor,
-        Mode::Ibsi(settings) => {
-            if let ibsi::Discretisation::FixedBinSize(width) = &mut settings.discretisation {
-                *width *= factor;
-            }
+        let mut mode = if perturbation.changes_intensities() { plan.mode.clone() } else { plan.mode_for(image) };
+        mode.widen_bins(perturbation.bin_width_factor);
+        if perturbation.keeps_image_and_region() {
+            return mode.extract(&image.volume, mask);
         }
+        let (volume, mask) = perturb(&image.volume, mask, perturbation, self.seed)?;
+        mode.extract(&volume, &mask)
     }
-    mode
 }
 
 /// What is changed, in words; `none` for the identity.

@@ -1,18 +1,15 @@
-use std::{collections::BTreeSet, path::Path, path::PathBuf};
+use std::path::{Path, PathBuf};
 
-use isoscan_imaging::{Geometry, Mask, Volume};
-use isoscan_io::{RegionFile, Selector, Series, Warning, list_regions, read_labels, read_mask_on};
-use ndarray::Array3;
+use isoscan_imaging::Mask;
+use isoscan_io::{LabelMap, RegionFile, Selector, Series, Warning, list_regions, read_label_map, read_mask_on};
 
 use super::cases::Wanted;
 use crate::failure::Failure;
 
 /// The regions of a mask: a label map in memory, or a DICOM object whose regions are read one by one.
 pub(crate) enum Regions {
-    /// Labels, one byte each.
-    Small { labels: Array3<u8>, geometry: Geometry, path: PathBuf },
-    /// Labels beyond a byte.
-    Large { labels: Volume, path: PathBuf },
+    /// A label map.
+    Labels { labels: LabelMap, path: PathBuf },
     /// A structure set or segmentation.
     Dicom(RegionFile),
 }
@@ -29,7 +26,7 @@ impl Regions {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let mut files = list_regions(path)?;
         match (files.pop(), files.len()) {
-            (None, _) => Ok(Self::of_labels(read_labels(path)?, path)),
+            (None, _) => Ok(Self::Labels { labels: read_label_map(path)?, path: path.to_owned() }),
             (Some(only), 0) => Ok(Self::Dicom(only)),
             (Some(_), others) => {
                 let told =
@@ -39,19 +36,10 @@ impl Regions {
         }
     }
 
-    fn of_labels(labels: Volume, path: &Path) -> Self {
-        let path = path.to_owned();
-        if labels.as_slice().iter().all(|&label| (0.0..=255.0).contains(&label)) {
-            let geometry = labels.geometry().clone();
-            return Self::Small { labels: labels.voxels().mapv(|label| label as u8), geometry, path };
-        }
-        Self::Large { labels, path }
-    }
-
     /// The file that holds them.
     pub(crate) fn path(&self) -> &Path {
         match self {
-            Self::Small { path, .. } | Self::Large { path, .. } => path,
+            Self::Labels { path, .. } => path,
             Self::Dicom(file) => &file.path,
         }
     }
@@ -92,23 +80,9 @@ impl Regions {
 
     /// Every region: labels in ascending order, regions of a DICOM object in its order.
     fn all(&self) -> Vec<Named> {
-        let named = |label| Named { label, name: String::new() };
         match self {
-            Self::Small { labels, .. } => {
-                let mut seen = [false; 256];
-                labels.iter().for_each(|&label| seen[usize::from(label)] = true);
-                (1..256).filter(|&label| seen[label]).map(|label| named(label as i32)).collect()
-            }
-            Self::Large { labels, .. } => {
-                let mut seen = BTreeSet::new();
-                let mut last = 0;
-                for label in labels.as_slice().iter().map(|&label| label as i32) {
-                    if label != last {
-                        seen.insert(label);
-                        last = label;
-                    }
-                }
-                seen.into_iter().filter(|label| *label != 0).map(named).collect()
+            Self::Labels { labels, .. } => {
+                labels.labels().into_iter().map(|label| Named { label, name: String::new() }).collect()
             }
             Self::Dicom(file) => {
                 file.regions.iter().map(|(label, name)| Named { label: *label, name: name.clone() }).collect()
@@ -120,11 +94,7 @@ impl Regions {
     /// grid is refused unless `resample`.
     pub(crate) fn mask(&self, region: &Named, image: &Series, resample: bool) -> Result<(Mask, Vec<Warning>), Failure> {
         match self {
-            Self::Small { labels, geometry, .. } => {
-                let label = u8::try_from(region.label).ok();
-                Ok((Mask::new(labels.mapv(|found| Some(found) == label), geometry.clone())?, Vec::new()))
-            }
-            Self::Large { labels, .. } => Ok((Mask::of_label(labels, region.label), Vec::new())),
+            Self::Labels { labels, .. } => Ok((labels.mask(region.label), Vec::new())),
             Self::Dicom(file) => {
                 let grid = image.volume.geometry();
                 let frame = image.source.frame_of_reference();

@@ -155,6 +155,9 @@ fn translation_help(error: &isoscan_pipeline::Error) -> Option<&'static str> {
         Error::Inputs { .. } => {
             "give further images by name: `translate(plugin, #{}, #{ reference: image })`, or --input NAME=PATH"
         }
+        Error::Grid { .. } => {
+            "bring it onto the first image's grid before, with `image.resample_like(first, \"linear\")`"
+        }
         Error::Fault(isoscan_host::Fault::Rejected { step, .. }) => return refusal_help(*step),
         Error::Fault(_) => "the plugin failed, not the script: catch it with try { } catch, or report it to its author",
         _ => return None,

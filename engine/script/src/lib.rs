@@ -13,6 +13,7 @@
 //! ```
 
 mod access;
+mod audit;
 mod bids;
 mod budget;
 mod cohort;
@@ -34,6 +35,7 @@ mod registration;
 mod run;
 mod scan;
 mod settings;
+mod stability;
 mod standard_scale;
 mod state;
 mod study;
@@ -43,6 +45,7 @@ mod verb;
 mod write;
 
 pub use access::Access;
+pub use audit::{Audit, AuditRequest, AuditedImage, Finding, FindingKind, Group, Role, audit};
 pub use error::{Error, ScriptError};
 pub use limits::Limits;
 pub use plugins::{Pins, pin};

@@ -98,7 +98,11 @@ fn agreement(x: &Array, y: &Array) -> Result<Map, Error> {
 fn correlation(table: &Array) -> Result<Map, Error> {
     let ratings: Vec<Vec<f64>> =
         table.iter().map(|row| numbers("ratings", &list("ratings", row)?)).collect::<Result<_, Error>>()?;
-    let icc = metrics::icc(&ratings)?;
+    Ok(coefficients(&metrics::icc(&ratings)?))
+}
+
+/// ICC(1,1), (2,1) and (3,1) with their 95 % intervals, `n` subjects and `k` ratings of each.
+pub(crate) fn coefficients(icc: &metrics::Icc) -> Map {
     let rows = [
         ("one_way", icc.single_one_way, icc.single_one_way_ci95),
         ("agreement", icc.single_agreement, icc.single_agreement_ci95),
@@ -111,7 +115,7 @@ fn correlation(table: &Array) -> Result<Map, Error> {
     }
     map.insert("n".into(), Dynamic::from_int(icc.n as i64));
     map.insert("k".into(), Dynamic::from_int(icc.k as i64));
-    Ok(map)
+    map
 }
 
 fn differences(x: &Array, y: &Array) -> Result<Map, Error> {

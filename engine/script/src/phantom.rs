@@ -1,28 +1,127 @@
 use std::sync::Arc;
 
 use isoscan_io::Source;
-use isoscan_phantom::{Grid, abdomen, labels_on, protocol, scan};
-use rhai::{Dynamic, Engine, EvalAltResult, Map};
+use isoscan_phantom::{Acquisition, Grid, Kind, LabelMap, Order, Visit, draw};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
 
-use crate::{Error, scan::Scan, state::Run, value::argument};
+use crate::{
+    Error,
+    options::{Options, text, whole},
+    scan::Scan,
+    state::Run,
+    value::{argument, told},
+};
 
 type Verb<T> = Result<T, Box<EvalAltResult>>;
 
-/// Registers `phantom(subject, protocol)`: a simulated abdomen CT with its labels and the run's seed.
+/// Registers `phantom`: simulated scans of one subject with exact labels and truth, drawn with the run's seed.
+///
+/// - `phantom(subject, protocol)`: an abdomen CT;
+/// - `phantom(kind, subject)`: a subject of a kind (`abdomen`, `brain`, ...: `isoscan phantom --list`) under the kind's
+///   usual protocols;
+/// - `phantom(kind, subject, protocol)` and `phantom(kind, subject, [protocol, ...])`: under the protocols named;
+/// - `phantom(kind, subject, protocols, #{condition: "...", pixels: 96, pixel_mm: 2.0, length_mm: 30, session: 2,
+///   scanner: "..."})`: with other than the usual condition or grid. With a session, counted from 1, the subject lies as
+///   on that day in the scanner (else the first protocol's), with the noise of that day.
+///
+/// Each gives `image` and `labels` of the first protocol; `images`, a map from protocol to image; `maps`, from protocol to
+/// all its label maps by name; `names`, from the names of the labels to their numbers; `truth`, the numbers that the
+/// subject was made with, and the lists of what was planted under `details`.
 pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
     let shared = run.clone();
-    engine.register_fn("phantom", move |subject: i64, id: &str| -> Verb<Map> { Ok(make(&shared, subject, id)?) });
+    engine.register_fn("phantom", move |subject: i64, protocol: &str| -> Verb<Map> {
+        Ok(make(&shared, Kind::Abdomen.id(), subject, &[protocol.to_owned()], &Map::new())?)
+    });
+    let shared = run.clone();
+    engine.register_fn("phantom", move |kind: &str, subject: i64| -> Verb<Map> {
+        Ok(make(&shared, kind, subject, &[], &Map::new())?)
+    });
+    let shared = run.clone();
+    engine.register_fn("phantom", move |kind: &str, subject: i64, protocols: Dynamic| -> Verb<Map> {
+        Ok(make(&shared, kind, subject, &words(&protocols)?, &Map::new())?)
+    });
+    let shared = run.clone();
+    engine.register_fn("phantom", move |kind: &str, subject: i64, protocols: Dynamic, options: Map| -> Verb<Map> {
+        Ok(make(&shared, kind, subject, &words(&protocols)?, &options)?)
+    });
 }
 
-fn make(run: &Run, subject: i64, id: &str) -> Result<Map, Error> {
-    let subject = u32::try_from(subject).map_err(|_| argument("subject", "a whole number from 0", subject))?;
-    let protocol = protocol(id)?;
-    let anatomy = abdomen(run.seed, subject, &Grid::default());
-    let image = scan(&anatomy, protocol, run.seed, subject)?;
-    let labels = labels_on(&anatomy, image.geometry());
-    let source = Arc::new(Source::None);
-    let mut map = Map::new();
-    map.insert("image".into(), Dynamic::from(Scan::new(run, image, source.clone())?));
-    map.insert("labels".into(), Dynamic::from(Scan::new(run, labels, source)?));
-    Ok(map)
+/// One protocol or a list of them.
+fn words(protocols: &Dynamic) -> Result<Vec<String>, Error> {
+    match protocols.read_lock::<Array>() {
+        Some(list) => list.iter().map(|word| text("protocols", word)).collect(),
+        None if protocols.is_unit() => Ok(Vec::new()),
+        None => Ok(vec![text("protocols", protocols)?]),
+    }
+}
+
+fn make(run: &Run, kind: &str, subject: i64, protocols: &[String], options: &Map) -> Result<Map, Error> {
+    let number = u32::try_from(subject).map_err(|_| argument("subject", "a whole number from 0", subject))?;
+    let kind: Kind = kind.parse()?;
+    let usual: Vec<String> = kind.usual_protocols().iter().map(|word| (*word).to_owned()).collect();
+    let protocols = if protocols.is_empty() { &usual } else { protocols };
+    let (order, visit) = ordered(run, kind, number, protocols, options)?;
+    protocols.iter().try_for_each(|protocol| kind.require(protocol))?;
+    let drawn = draw(&order, &visit)?;
+    let (mut images, mut maps) = (Map::new(), Map::new());
+    let mut made = Map::new();
+    for protocol in protocols {
+        let Acquisition { image, maps: labels, .. } = drawn.acquire(protocol)?;
+        let image = Dynamic::from(Scan::new(run, image, Arc::new(Source::None))?);
+        let labelled = label_maps(run, &labels)?;
+        if made.is_empty() {
+            made.insert("image".into(), image.clone());
+            made.insert("labels".into(), labelled.get("labels").cloned().unwrap_or_default());
+            made.insert("names".into(), names(&labels).into());
+        }
+        images.insert(protocol.as_str().into(), image);
+        maps.insert(protocol.as_str().into(), labelled.into());
+    }
+    made.insert("images".into(), images.into());
+    made.insert("maps".into(), maps.into());
+    let truth = drawn.truth()?;
+    let plain = |value: Result<Dynamic, Box<EvalAltResult>>| {
+        value.map_err(|error| Error::Json { what: "the truth of a phantom", reason: error.to_string() })
+    };
+    let mut numbers: Map = truth.row.columns().map(|(name, value)| (name.into(), value.into())).collect();
+    numbers.insert("details".into(), plain(rhai::serde::to_dynamic(&truth.details))?);
+    made.insert("truth".into(), numbers.into());
+    Ok(made)
+}
+
+/// The subject and how it lies.
+fn ordered(run: &Run, kind: Kind, subject: u32, protocols: &[String], options: &Map) -> Result<(Order, Visit), Error> {
+    let known = ["condition", "pixels", "pixel_mm", "length_mm", "session", "scanner"];
+    let options = Options::new("phantom", options, &known)?;
+    let usual = Order::new(kind, run.seed, subject);
+    let gridded = ["pixels", "pixel_mm", "length_mm"].iter().any(|name| options.get(name).is_some());
+    let grid = if gridded {
+        let [columns, rows] = usual.grid.size();
+        let size = options.get("pixels").map_or(Ok([columns, rows]), |value| whole("pixels", value).map(|n| [n; 2]))?;
+        let pixel_mm = options.number("pixel_mm", usual.grid.pixel_mm())?;
+        Grid::new(size, pixel_mm, options.number("length_mm", usual.grid.length_mm())?)?
+    } else {
+        usual.grid
+    };
+    let condition = options.text("condition")?.unwrap_or(usual.condition.clone());
+    let scanner = options.text("scanner")?.or_else(|| protocols.first().cloned()).unwrap_or_default();
+    let visit = match options.get("session") {
+        None => Visit::only(run.seed),
+        Some(value) => {
+            let session = u32::try_from(whole("session", value)?).ok().filter(|n| *n > 0);
+            let session = session.ok_or_else(|| argument("session", "a whole number from 1", told(value)))?;
+            Visit::session(run.seed, subject, &scanner, session)
+        }
+    };
+    Ok((Order { grid, condition, ..usual }, visit))
+}
+
+fn label_maps(run: &Run, labels: &[LabelMap]) -> Result<Map, Error> {
+    let scan = |map: &LabelMap| Scan::new(run, map.volume.clone(), Arc::new(Source::None));
+    labels.iter().map(|map| Ok((map.name.into(), Dynamic::from(scan(map)?)))).collect()
+}
+
+fn names(labels: &[LabelMap]) -> Map {
+    let first = labels.first().map_or(&[][..], |map| map.names);
+    first.iter().map(|(label, name)| ((*name).into(), i64::from(*label).into())).collect()
 }

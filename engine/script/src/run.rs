@@ -8,8 +8,8 @@ use rhai::{Dynamic, Engine, EvalAltResult, Position};
 use serde_json::json;
 
 use crate::{
-    Access, Error, Limits, Progress, ScriptError, budget::Budget, cohort, features, filters, grids, intensities,
-    ledger::Ledger, limits, measure, phantom, plugins::Pins, reading, regions, registration, scan, settings,
+    Access, Error, Limits, Progress, ScriptError, audit, budget::Budget, cohort, features, filters, grids, intensities,
+    ledger::Ledger, limits, measure, phantom, plugins::Pins, reading, regions, registration, scan, settings, stability,
     standard_scale, state::Run, study, translate, write,
 };
 
@@ -104,6 +104,7 @@ fn engine(request: &Request, state: &Arc<Run>) -> Engine {
     settings::register(&mut engine, state);
     scan::register(&mut engine, state);
     reading::register(&mut engine, state);
+    audit::register(&mut engine, state);
     intensities::register(&mut engine, state);
     standard_scale::register(&mut engine, state);
     filters::register(&mut engine, state);
@@ -114,6 +115,7 @@ fn engine(request: &Request, state: &Arc<Run>) -> Engine {
     translate::register(&mut engine, state);
     features::register(&mut engine, state);
     measure::register(&mut engine, state);
+    stability::register(&mut engine, state);
     write::register(&mut engine, state);
     study::register(&mut engine, state);
     phantom::register(&mut engine, state);

@@ -16,7 +16,7 @@ impl Translator for Plugin {
             summary: "{{summary}}".into(),
             family: "classical".into(),
             inputs: vec![Input::any("image", "the image")],
-            output: Output { modality: None, unit: None, text: "the image, moved towards its local mean".into() },
+            output: Output::like_input("the image, moved towards its local mean"),
             patching: Patching { axes: Axes::Slices, size: [256, 256, 1], multiple: [1; 3], halo: [1, 1, 0], max_batch: 8 },
             params: vec![Param::float("strength", [-1.0, 1.0], {{strength}}, "", "0 changes nothing, below 0 sharpens")],
             deterministic: true,

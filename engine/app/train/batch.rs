@@ -1,0 +1,173 @@
+//! Batches of patches: those of a step, those that judge, and pictures of them.
+
+use isoscan_host::{Plugin, TensorBuf, TrainSession};
+use isoscan_pipeline::{Augmentation, Patches, Score, score_against_truth, score_without_truth};
+
+use super::data::{Data, Key, Shelf};
+use crate::failure::Failure;
+
+/// The shapes of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) batch: usize,
+    pub(super) channels: usize,
+    /// Voxels of a source patch along x, y, z.
+    pub(super) patch: [usize; 3],
+    pub(super) refine: [usize; 3],
+    pub(super) paired: bool,
+    /// Number of domains, 1 for two sides.
+    pub(super) domains: usize,
+    /// Number of the target domain.
+    pub(super) target_domain: usize,
+}
+
+impl Shape {
+    /// Voxels of a target patch along x, y, z.
+    pub(super) fn fine(&self) -> [usize; 3] {
+        std::array::from_fn(|a| self.patch[a] * self.refine[a])
+    }
+
+    pub(super) fn source(&self) -> [usize; 5] {
+        let [x, y, z] = self.patch;
+        [self.batch, self.channels, z, y, x]
+    }
+
+    pub(super) fn target(&self) -> [usize; 5] {
+        let [x, y, z] = self.fine();
+        [self.batch, 1, z, y, x]
+    }
+}
+
+/// Held-out patches, the same at every validation.
+pub(super) struct Judged {
+    source: Vec<TensorBuf>,
+    /// Truths, or targets that were drawn by themselves.
+    target: Vec<TensorBuf>,
+}
+
+/// Fills batch number `step`: patches follow from seed and number alone, so a resumed training sees the same ones. Each
+/// domain has an equal share of it, and a second draw of its own is the target where there is no other.
+pub(super) fn fill(
+    data: &Data,
+    shelf: &mut Shelf<'_>,
+    shape: &Shape,
+    (seed, step, held_out): (u64, u64, bool),
+    vary: &Augmentation,
+    source: &mut TensorBuf,
+    target: &mut TensorBuf,
+) -> Result<(), Failure> {
+    let share = shape.batch / data.sources.len().max(1);
+    let (voxels, fine) = (source.len() / shape.batch, target.len() / shape.batch);
+    for (item, patch) in source.chunks_exact_mut(voxels).enumerate() {
+        let domain = item / share.max(1);
+        let key = |seed: u64| Key { seed, index: step * share as u64 + (item % share.max(1)) as u64, held_out };
+        let stock = &data.sources[domain];
+        let own = seed.wrapping_mul(0x1_0001).wrapping_add(2 * domain as u64);
+        let goal = &mut target[item * fine..(item + 1) * fine];
+        if shape.paired {
+            stock.draw(shelf, key(own), vary, patch, Some(goal))?;
+            continue;
+        }
+        stock.draw(shelf, key(own), vary, patch, None)?;
+        data.target.as_ref().unwrap_or(stock).draw(shelf, key(own.wrapping_add(1)), vary, goal, None)?;
+    }
+    Ok(())
+}
+
+impl Judged {
+    /// Draws so many held-out patches, at least, in whole batches and without variation.
+    pub(super) fn draw(
+        data: &Data,
+        shelf: &mut Shelf<'_>,
+        shape: &Shape,
+        patches: usize,
+        plugin: &Plugin,
+    ) -> Result<Self, Failure> {
+        let mut judged = Self { source: Vec::new(), target: Vec::new() };
+        for step in 0..patches.div_ceil(shape.batch) as u64 {
+            let (mut source, mut target) = (plugin.buffer(shape.source())?, plugin.buffer(shape.target())?);
+            let draw = (0x0007_e57e_d0ff, step, true);
+            fill(data, shelf, shape, draw, &Augmentation::default(), &mut source, &mut target)?;
+            judged.source.push(source);
+            judged.target.push(target);
+        }
+        Ok(judged)
+    }
+
+    /// How good the present weights are, and what they make of the first batch.
+    pub(super) fn score(&self, session: &mut TrainSession, shape: &Shape) -> Result<(Score, TensorBuf), Failure> {
+        let (mut made, mut first) = (Vec::new(), None);
+        for source in &self.source {
+            let output = session.translate(source)?;
+            made.extend_from_slice(&output);
+            first.get_or_insert(output);
+        }
+        let joined =
+            |tensors: &[TensorBuf]| tensors.iter().flat_map(|tensor| tensor.iter().copied()).collect::<Vec<f32>>();
+        let (source, all) = (joined(&self.source), joined(&self.target));
+        let patches = |voxels, size, channels| Patches { voxels, size, channels };
+        let translated = Patches { voxels: &made, size: shape.fine(), channels: 1 };
+        let score = if shape.paired {
+            score_against_truth(&translated, &patches(&all, shape.fine(), 1))
+        } else {
+            let goal: Vec<f32> = self.target.iter().flat_map(|tensor| Self::goal(tensor, shape)).copied().collect();
+            let source = patches(&source, shape.patch, shape.channels);
+            score_without_truth(&translated, &source, &patches(&goal, shape.fine(), 1))
+        };
+        let first = first.ok_or_else(|| Failure::new("no patch is held out"))?;
+        Ok((score, first))
+    }
+
+    /// The items of a batch that are of the target domain; all of them without domains.
+    fn goal<'t>(tensor: &'t TensorBuf, shape: &Shape) -> &'t [f32] {
+        let share = tensor.len() / shape.domains.max(1);
+        &tensor[shape.target_domain * share..(shape.target_domain + 1) * share]
+    }
+
+    /// The first batch.
+    pub(super) fn first(&self) -> (&TensorBuf, &TensorBuf) {
+        (&self.source[0], &self.target[0])
+    }
+}
+
+/// A picture of a batch: a row per channel, one for what was made of it and one for the truth; of a patch of several slices
+/// the middle one. HU are shown from -160 to 240, others from the 1st to the 99th percentile of the row.
+pub(super) fn picture(
+    shape: &Shape,
+    source: &TensorBuf,
+    made: &TensorBuf,
+    truth: Option<&TensorBuf>,
+    [source_is_hu, output_is_hu]: [bool; 2],
+) -> Result<Vec<u8>, Failure> {
+    let fine = shape.fine();
+    let pixels: usize = shape.patch.iter().product();
+    let mut rows = Vec::new();
+    for channel in 0..shape.channels {
+        let items = source.chunks_exact(pixels).skip(channel).step_by(shape.channels);
+        rows.push(shown(items.flat_map(|patch| middle(patch, shape.patch, shape.refine)).collect(), source_is_hu));
+    }
+    for tensor in [Some(made), truth].into_iter().flatten() {
+        let items = tensor.chunks_exact(fine.iter().product());
+        rows.push(shown(items.flat_map(|patch| middle(patch, fine, [1; 3])).collect(), output_is_hu));
+    }
+    let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+    Ok(isoscan_report::patch_strip(&rows, [fine[0], fine[1]], [0.5, 1.0])?)
+}
+
+/// The middle slice of a patch, each voxel repeated along x and y.
+fn middle(patch: &[f32], [nx, ny, nz]: [usize; 3], times: [usize; 3]) -> Vec<f32> {
+    let slice = &patch[nz / 2 * nx * ny..(nz / 2 + 1) * nx * ny];
+    let pixel = |at: usize| slice[at / (nx * times[0]) / times[1] * nx + at % (nx * times[0]) / times[0]];
+    (0..slice.len() * times[0] * times[1]).map(pixel).collect()
+}
+
+/// Intensities as 0 to 1.
+fn shown(mut row: Vec<f32>, is_hu: bool) -> Vec<f32> {
+    let mut sorted = row.clone();
+    sorted.sort_by(f32::total_cmp);
+    let at = |percent: usize| sorted.get(percent * sorted.len().saturating_sub(1) / 100).copied().unwrap_or(0.0);
+    let (low, high) = if is_hu { (-160.0, 240.0) } else { (at(1), at(99)) };
+    let width = if high > low { high - low } else { 1.0 };
+    row.iter_mut().for_each(|value| *value = (*value - low) / width);
+    row
+}
