@@ -20,10 +20,8 @@ pub(crate) fn filter_slice(
         .collect();
     let mut planner = FftPlanner::new();
     transform(&mut wide, [nx, ny], |n| planner.plan_fft_forward(n));
-    let per_cm = |index: usize, n: usize, spacing: f64| index.min(n - index) as f64 * 10.0 / (n as f64 * spacing);
     for (i, value) in wide.iter_mut().enumerate() {
-        let frequency = per_cm(i % nx, nx, spacing_mm[0]).hypot(per_cm(i / nx, ny, spacing_mm[1]));
-        *value *= gain(frequency) / (nx * ny) as f64;
+        *value *= gain(frequency_per_cm(i, [nx, ny], spacing_mm)) / (nx * ny) as f64;
     }
     transform(&mut wide, [nx, ny], |n| planner.plan_fft_inverse(n));
     for (y, row) in out.chunks_exact_mut(size[0]).enumerate() {
@@ -31,6 +29,12 @@ pub(crate) fn filter_slice(
             *value = wide[(y + margin) * nx + x + margin].re as f32;
         }
     }
+}
+
+/// Spatial frequency, in lp/cm, of value `index` of a transform of `size` (x, y) values.
+pub(crate) fn frequency_per_cm(index: usize, [nx, ny]: [usize; 2], spacing_mm: [f64; 2]) -> f64 {
+    let along = |index: usize, n: usize, spacing: f64| index.min(n - index) as f64 * 10.0 / (n as f64 * spacing);
+    along(index % nx, nx, spacing_mm[0]).hypot(along(index / nx, ny, spacing_mm[1]))
 }
 
 /// Transforms the rows, then the columns, of `size` (x, y) values.

@@ -1,7 +1,7 @@
 use rustfft::{FftPlanner, num_complex::Complex64};
 use serde::{Deserialize, Serialize};
 
-use crate::filter::transform;
+use crate::filter::{frequency_per_cm, transform};
 
 /// Summed power of patches by spatial frequency, in rings of equal width.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,10 +54,8 @@ impl Spectrum {
             .collect();
         let mut planner = FftPlanner::new();
         transform(&mut values, [nx, ny], |n| planner.plan_fft_forward(n));
-        let per_cm = |index: usize, n: usize, spacing: f64| index.min(n - index) as f64 * 10.0 / (n as f64 * spacing);
         for (i, value) in values.iter().enumerate() {
-            let frequency = per_cm(i % nx, nx, spacing_mm[0]).hypot(per_cm(i / nx, ny, spacing_mm[1]));
-            let ring = (frequency / self.step_per_cm).round() as usize;
+            let ring = (frequency_per_cm(i, [nx, ny], spacing_mm) / self.step_per_cm).round() as usize;
             if ring < self.power.len() {
                 self.power[ring] += value.norm_sqr();
                 self.count[ring] += 1;
