@@ -248,6 +248,14 @@ fn with_endless_case() -> (TempDir, Vec<u8>) {
     (folder, whole)
 }
 
+/// Kills a run once its journal holds what makes the table, the names of its columns, and the four cases that end.
+fn kill_at_the_endless_case(arguments: &[&str], journal: &Path) {
+    let mut child = command().args(arguments).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_lines(journal, 6);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 /// Puts the file in the place of the pipe.
 fn mend(folder: &Path) {
     fs::remove_file(folder.join("third.nii.gz")).unwrap();
@@ -260,11 +268,7 @@ fn a_killed_run_is_continued_to_the_same_table() {
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (cases, few, out) = (at("cases.csv"), at("few.yaml"), at("out.csv"));
     let arguments = ["radiomics", &cases, "--settings", &few, "--jobs", "2", "-o", &out];
-    let mut child = command().args(arguments).stderr(Stdio::null()).spawn().unwrap();
-    // What makes the table, the names of its columns, and the four cases that end.
-    wait_for_lines(at("out.csv.journal").as_ref(), 6);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_at_the_endless_case(&arguments, at("out.csv.journal").as_ref());
     assert_eq!(lines(at("out.csv.part").as_ref()).len(), 2, "cases a and b; d and e wait behind c");
     assert!(!folder.path().join("out.csv").exists());
     let journal = fs::read(at("out.csv.journal")).unwrap();
@@ -286,10 +290,7 @@ fn inputs_that_changed_are_not_continued() {
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (cases, few, out) = (at("cases.csv"), at("few.yaml"), at("out.csv"));
     let arguments = ["radiomics", &cases, "--settings", &few, "--jobs", "2", "-o", &out];
-    let mut child = command().args(arguments).stderr(Stdio::null()).spawn().unwrap();
-    wait_for_lines(at("out.csv.journal").as_ref(), 6);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_at_the_endless_case(&arguments, at("out.csv.journal").as_ref());
     mend(folder.path());
     fs::copy(at("far.nii.gz"), at("labels.nii.gz")).unwrap();
     let told = refused(&[&arguments[..], &["--resume"]].concat());
