@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::discretise::Discretised;
 use crate::families::{Sample, all_features, shape_of};
-use crate::image::{Bounds, Image};
+use crate::image::Image;
 use crate::images::{Derived, ORIGINAL, derive, too_small_for};
 use crate::prepare::{Number, Prepared, prepare, require_numbers, whole_image};
 use crate::roi::Roi;
@@ -88,7 +88,7 @@ fn derived(kind: ImageType, prepared: &Prepared, settings: &Settings) -> Result<
     if kind == ImageType::Original {
         return Ok(Vec::new());
     }
-    let found = derive(kind, image, region, Bounds::of(region), settings, &|values| region.inside_of(&values))?;
+    let found = derive(kind, image, region, region, settings)?;
     found.iter().try_for_each(|derived| require_numbers(&derived.values))?;
     Ok(found)
 }

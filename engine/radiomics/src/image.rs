@@ -150,10 +150,7 @@ impl<'a> Image<'a> {
             Grid::Resampled { method, values } => {
                 let [nx, ny, _] = self.geometry.size();
                 let start = (z * ny + y) * nx + x;
-                let values = values.get_or_init(|| {
-                    let size = self.geometry.size();
-                    self.sample(&Roi { first: [0; 3], size, inside: vec![true; size.iter().product()] }, *method)
-                });
+                let values = values.get_or_init(|| self.sample(&Roi::of_box([0; 3], self.geometry.size()), *method));
                 out.copy_from_slice(&values[start..start + out.len()]);
             }
         }

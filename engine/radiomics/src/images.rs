@@ -28,14 +28,13 @@ pub(crate) struct Derived {
     pub(crate) name: String,
     /// Type of the intensities.
     pub(crate) number: Number,
-    /// What was kept of the intensities.
+    /// Intensities of the voxels that were wanted, x fastest.
     pub(crate) values: Vec<f64>,
 }
 
 /// The images of one type, in PyRadiomics' order.
 ///
-/// Each is computed on the box `bounds`, in f64 with x fastest, and reduced by `keep` at once, so that a region's values
-/// are all that stays in memory. `region` is where LBP3D is defined; elsewhere that image is 0.
+/// Only the voxels of `target` are kept. `region` is where LBP3D is defined; elsewhere that image is 0.
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] for a wavelet that is not known.
@@ -43,10 +42,11 @@ pub(crate) fn derive(
     kind: ImageType,
     image: &Image,
     region: &Roi,
-    bounds: Bounds,
+    target: &Roi,
     settings: &Settings,
-    keep: &(dyn Fn(Vec<f64>) -> Vec<f64> + Sync),
 ) -> Result<Vec<Derived>, Error> {
+    let bounds = Bounds::of(target);
+    let keep = |values: Vec<f64>| target.inside_of(&values);
     let one = |name: &str, number: Number, values: Vec<f64>| {
         vec![Derived { name: name.to_owned(), number, values: keep(values) }]
     };
@@ -60,7 +60,7 @@ pub(crate) fn derive(
             .par_iter()
             .filter(|sigma| laplacian::fits(geometry, sigma.mm))
             .map(|sigma| {
-                let values = wide(laplacian::laplacian_of_gaussian(image, bounds, sigma.mm));
+                let values = wide(laplacian::laplacian_of_gaussian(image, target, sigma.mm));
                 Derived { name: log_name(sigma), number: Number::Single, values: keep(values) }
             })
             .collect(),
@@ -73,7 +73,7 @@ pub(crate) fn derive(
             let across = settings.force_2d.then_some(2 - settings.force_2d_dimension);
             let axes: Vec<usize> = (0..3).filter(|&axis| across != Some(axis)).collect();
             let levels = settings.start_level..settings.start_level + settings.level;
-            wavelet::wavelet_bands(image, bounds, wavelet, levels, &axes, keep)
+            wavelet::wavelet_bands(image, bounds, wavelet, levels, &axes, &keep)
         }
         ImageType::Square => by_voxel("square"),
         ImageType::SquareRoot => by_voxel("squareroot"),
@@ -136,9 +136,9 @@ mod tests {
         let voxels = Array3::from_shape_vec((1, 1, 4), voxels.to_vec()).unwrap();
         let volume = Volume::new(voxels, geometry, Modality::Ct, Unit::Hounsfield).unwrap();
         let image = Image::whole(&volume, None, Number::Integer { low: -100.0, high: 100.0 });
-        let region = Roi { first: [0; 3], size: [4, 1, 1], inside: vec![true; 4] };
+        let region = Roi::of_box([0; 3], [4, 1, 1]);
         let settings = Settings::from_json(settings).unwrap();
-        let found = derive(kind, &image, &region, Bounds::of(&region), &settings, &|values| values).unwrap();
+        let found = derive(kind, &image, &region, &region, &settings).unwrap();
         found.into_iter().map(|derived| (derived.name, derived.values)).collect()
     }
 

@@ -71,7 +71,7 @@ pub use extract::{extract, extract_all};
 pub use family::FeatureFamily;
 pub use maps::{FeatureMap, maps};
 pub use mode::{Mode, read_parameters};
-pub use perturb::{Perturbation, Perturbations, noise_level, perturb};
+pub use perturb::{Perturbation, Perturbations, ROBUST, noise_level, perturb};
 pub use roi::Resegmentation;
 pub use settings::{
     ImageType, Interpolator, LbpMethod, ResegmentMode, Settings, Sigma, SincWindow, StoredType, WeightingNorm,

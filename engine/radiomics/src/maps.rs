@@ -68,9 +68,10 @@ pub fn maps(volume: &Volume, mask: &Mask, settings: &Settings) -> Result<Vec<Fea
     let bounds = Bounds::of(region).widened([settings.kernel_radius as usize; 3], image.geometry().size());
     let geometry = grid_of(bounds, image.geometry())?;
     let inside = inside_of(region, bounds);
+    let target = Roi::of_box(bounds.first, bounds.size);
     let mut found = Vec::new();
     for (kind, own) in settings.images()? {
-        for derived in derive(kind, image, region, bounds, &own, &|values| values)? {
+        for derived in derive(kind, image, region, &target, &own)? {
             found.extend(maps_of_image(&derived, &inside, &geometry, &own)?);
         }
     }

@@ -11,6 +11,10 @@ use crate::Error;
 
 pub use noise::noise_level;
 
+/// A feature is called robust from this lower bound of the 95 % interval of ICC(1,1) under perturbations on (A. Zwanenburg et
+/// al., Scientific Reports 9 (2019) 614).
+pub const ROBUST: f64 = 0.90;
+
 /// One disturbance of an image and its region, such as another acquisition or another observer would make.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -110,6 +110,11 @@ impl Roi {
         Some(Self { first: low, size: box_size, inside })
     }
 
+    /// All voxels of a box.
+    pub(crate) fn of_box(first: [usize; 3], size: [usize; 3]) -> Self {
+        Self { first, size, inside: vec![true; size.iter().product()] }
+    }
+
     /// Number of voxels inside.
     pub(crate) fn count(&self) -> usize {
         self.runs().map(|run| run.end - run.start).sum()

@@ -9,6 +9,9 @@ const RESIDUAL: f64 = 1e-10;
 /// Largest part of the matrix that rounding accounts for.
 const ROUNDING: f64 = 1e-15;
 
+/// Elements of a vector that are added side by side.
+const BLOCK: usize = 4;
+
 /// Maximal correlation coefficient: the root of the second largest eigenvalue of
 /// `Q(i,j) = Σ_k p(i,k) p(j,k) / (px(i) py(k) + ε)`; 1 for a single level.
 ///
@@ -44,9 +47,10 @@ pub(crate) fn maximal_correlation(p: &[f64], px: &[f64], py: &[f64]) -> f64 {
 /// The symmetric matrix whose second eigenvalue is sought.
 struct Matrix {
     rows: usize,
-    /// A, row by row.
+    columns: usize,
+    /// A, row by row, with zeros behind each up to a whole number of blocks.
     a: Vec<f64>,
-    /// A, column by column.
+    /// A, column by column, likewise.
     transposed: Vec<f64>,
     /// Elements of C that count: row, column, value.
     correction: Vec<(usize, usize, f64)>,
@@ -56,15 +60,15 @@ impl Matrix {
     fn of(p: &[f64], px: &[f64], py: &[f64], rows: &[usize], columns: &[usize]) -> Self {
         let side = px.len();
         let inverse_root: Vec<f64> = columns.iter().map(|&k| 1.0 / py[k].sqrt()).collect();
-        let mut a = Vec::with_capacity(rows.len() * columns.len());
-        let mut transposed = vec![0.0; rows.len() * columns.len()];
+        let [height, width] = [rows.len(), columns.len()].map(|n| n.next_multiple_of(BLOCK));
+        let mut a = vec![0.0; rows.len() * width];
+        let mut transposed = vec![0.0; columns.len() * height];
         let mut correction = Vec::new();
         for (i, &row) in rows.iter().enumerate() {
             let scale = 1.0 / px[row].sqrt();
             for (k, &column) in columns.iter().enumerate() {
                 let p = p[row * side + column];
                 if p == 0.0 {
-                    a.push(0.0);
                     continue;
                 }
                 let value = p * scale * inverse_root[k];
@@ -72,21 +76,22 @@ impl Matrix {
                 if moved > ROUNDING {
                     correction.push((i, k, moved));
                 }
-                a.push(value);
-                transposed[k * rows.len() + i] = value;
+                a[i * width + k] = value;
+                transposed[k * height + i] = value;
             }
         }
-        Self { rows: rows.len(), a, transposed, correction }
+        Self { rows: rows.len(), columns: columns.len(), a, transposed, correction }
     }
 
     fn times(&self, x: &[f64]) -> Vec<f64> {
-        let columns = self.a.len() / self.rows;
-        let mut inner = vec![0.0; columns];
+        let [height, width] = [self.rows, self.columns].map(|n| n.next_multiple_of(BLOCK));
+        let mut inner = vec![0.0; width];
         add_all_scaled(&mut inner, x, &self.a);
         let mut corrected = inner.clone();
         self.correction.iter().for_each(|&(i, k, c)| corrected[k] -= c * x[i] / 2.0);
-        let mut product = vec![0.0; self.rows];
-        add_all_scaled(&mut product, &corrected, &self.transposed);
+        let mut product = vec![0.0; height];
+        add_all_scaled(&mut product, &corrected[..self.columns], &self.transposed);
+        product.truncate(self.rows);
         self.correction.iter().for_each(|&(i, k, c)| product[i] -= c * inner[k] / 2.0);
         product
     }
@@ -195,15 +200,17 @@ fn add_scaled(sum: &mut [f64], factor: f64, vector: &[f64]) {
     sum.iter_mut().zip(vector).for_each(|(sum, v)| *sum += factor * v);
 }
 
-/// Adds one of `vectors` after the other, each times its factor, four in one pass.
+/// Adds one of `vectors` after the other, each times its factor, four in one pass. All are as long as `sum`, a whole number
+/// of blocks.
 fn add_all_scaled(sum: &mut [f64], factors: &[f64], vectors: &[f64]) {
-    let length = sum.len();
     let (fours, rest) = factors.as_chunks::<4>();
-    let (together, single) = vectors.split_at(4 * length * fours.len());
+    let (together, single) = vectors.split_at(4 * sum.len() * fours.len());
+    let length = sum.len();
     for (vectors, [i, j, k, l]) in together.chunks_exact(4 * length).zip(fours) {
-        let ((a, b), (c, d)) = (vectors[..2 * length].split_at(length), vectors[2 * length..].split_at(length));
-        for ((sum, (a, b)), (c, d)) in sum.iter_mut().zip(a.iter().zip(b)).zip(c.iter().zip(d)) {
-            *sum = (((*sum + i * a) + j * b) + k * c) + l * d;
+        let [a, b, c, d] = std::array::from_fn(|n| vectors[n * length..(n + 1) * length].as_chunks::<BLOCK>().0);
+        let blocks = sum.as_chunks_mut::<BLOCK>().0.iter_mut();
+        for ((sum, (a, b)), (c, d)) in blocks.zip(a.iter().zip(b)).zip(c.iter().zip(d)) {
+            *sum = std::array::from_fn(|n| (((sum[n] + i * a[n]) + j * b[n]) + k * c[n]) + l * d[n]);
         }
     }
     single.chunks_exact(length).zip(rest).for_each(|(vector, &factor)| add_scaled(sum, factor, vector));

@@ -3,8 +3,8 @@ use std::ops::Range;
 /// Lines that are filtered side by side.
 pub(super) const LANES: usize = 8;
 
-/// Terms of each sum.
-const ORDER: usize = 4;
+/// Terms of each sum, and the fewest positions of a line.
+pub(super) const ORDER: usize = 4;
 
 /// One position of all lines of a block.
 pub(super) type Lanes = [f64; LANES];
@@ -113,7 +113,7 @@ impl RecursiveGaussian {
         (50.0 * std::f64::consts::LN_2 / -L2 * sigma).ceil() as usize + 2
     }
 
-    /// The causal and the anticausal results of the lines in `voxels`, of at least 4 positions, at the positions `kept`;
+    /// The causal and the anticausal results of the lines in `voxels`, of at least [`ORDER`] positions, at the positions `kept`;
     /// their sum is the result. Neither part is followed beyond them.
     pub(super) fn filter(&self, voxels: &[Lanes], kept: Range<usize>, causal: &mut [Lanes], anticausal: &mut [Lanes]) {
         self.forward(voxels, kept.end, causal);
