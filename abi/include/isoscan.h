@@ -20,7 +20,7 @@
 #define ISO_ABI_MAJOR 1
 
 // Minor version of this contract: the extensions this header knows.
-#define ISO_ABI_MINOR 1
+#define ISO_ABI_MINOR 2
 
 // Largest number of dimensions of an IsoTensor.
 #define ISO_MAX_DIMS 5
@@ -97,7 +97,8 @@ typedef struct IsoEntry {
     uint32_t abi_minor_needed;
     // ISO_ABI_HASH of the header that the plugin was built with.
     uint64_t abi_hash;
-    // [any thread] The descriptor document, JSON, valid as long as the library is loaded.
+    // [any thread] The descriptor document, JSON, valid as long as the library is loaded; where the library offers
+    // ISO_EXTENSION_BUNDLE, of the bundle that it was told.
     struct IsoStr (*describe)(void);
     // [call thread] Makes an instance. config is JSON: {"bundle": path of the plugin's own folder, "threads": n}.
     IsoStatus (*create)(const struct IsoHost *host, struct IsoStr config, void **instance);
@@ -162,6 +163,15 @@ typedef struct IsoBatch {
                      IsoStatus *statuses);
 } IsoBatch;
 
+// Tells a library its bundle before it describes itself: for plugins whose descriptor is in their bundle's files.
+typedef struct IsoBundle {
+    // [call thread] Called after loading and before the first describe: folder is the absolute path of the plugin's
+    // own folder, the same that create is told, and describe then speaks of what lies there. A host may call it
+    // again with the same folder; another folder is refused. With another status than ISO_STATUS_OK
+    // the host refuses the plugin for the reason that host was given.
+    IsoStatus (*open)(const struct IsoHost *host, struct IsoStr folder);
+} IsoBundle;
+
 // Done.
 #define ISO_STATUS_OK 0
 
@@ -188,6 +198,9 @@ typedef struct IsoBatch {
 
 // Id of the batch extension; get_extension answers with const IsoBatch *.
 #define ISO_EXTENSION_BATCH "isoscan.batch/1"
+
+// Id of the bundle extension; get_extension answers with const IsoBundle *.
+#define ISO_EXTENSION_BUNDLE "isoscan.bundle/1"
 
 #if defined(_WIN32)
 #define ISO_EXPORT __declspec(dllexport)
@@ -272,6 +285,8 @@ ISO_ASSERT(offsetof(IsoTrain, save) == 24, "IsoTrain.save");
 ISO_ASSERT(offsetof(IsoTrain, end) == 32, "IsoTrain.end");
 ISO_ASSERT(sizeof(IsoBatch) == 8 && ISO_ALIGN(IsoBatch) == 8, "size of IsoBatch");
 ISO_ASSERT(offsetof(IsoBatch, run) == 0, "IsoBatch.run");
+ISO_ASSERT(sizeof(IsoBundle) == 8 && ISO_ALIGN(IsoBundle) == 8, "size of IsoBundle");
+ISO_ASSERT(offsetof(IsoBundle, open) == 0, "IsoBundle.open");
 #undef ISO_ASSERT
 #undef ISO_ALIGN
 

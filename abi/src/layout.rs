@@ -1,6 +1,6 @@
 use core::mem::{align_of, offset_of, size_of};
 
-use crate::{IsoBatch, IsoCall, IsoEntry, IsoHost, IsoLossSink, IsoStr, IsoTensor, IsoTrain, MAX_DIMS};
+use crate::{IsoBatch, IsoBundle, IsoCall, IsoEntry, IsoHost, IsoLossSink, IsoStr, IsoTensor, IsoTrain, MAX_DIMS};
 
 /// FNV-1a over the sizes and field offsets of every struct of contract 1.0, in declaration order.
 ///
@@ -97,6 +97,7 @@ frozen! {
     IsoLossSink: 16, 8 { ctx: 0, report: 8 }
     IsoTrain: 40, 8 { begin: 0, step: 8, translate: 16, save: 24, end: 32 }
     IsoBatch: 8, 8 { run: 0 }
+    IsoBundle: 8, 8 { open: 0 }
 }
 
 const _: () = assert!(abi_hash() == 0x1185_a009_bcb6_a8bc, "the structs of contract 1.0 are frozen");

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | 1.0 | [`IsoEntry`], [`IsoHost`], [`IsoCall`], and [`EXTENSION_TRAIN`] for plugins that learn |
 //! | 1.1 | [`EXTENSION_BATCH`] for plugins that translate several calls at once |
+//! | 1.2 | [`EXTENSION_BUNDLE`] for libraries that serve many bundles |
 //!
 //! A plugin of an older minor version loads as it is: `tests/museum` keeps one of each in C, C++ and Rust. A plugin
 //! that offers a newer extension loads on older hosts too, which do not ask for it.
@@ -27,6 +28,7 @@
 //! Authors of plugins use the crate `isoscan-sdk`, or the header; `README.md` is their guide.
 
 mod batch;
+mod bundle;
 #[cfg(feature = "descriptor")]
 mod descriptor;
 mod layout;
@@ -36,6 +38,7 @@ mod tensor;
 mod train;
 
 pub use batch::{EXTENSION_BATCH, IsoBatch};
+pub use bundle::{EXTENSION_BUNDLE, IsoBundle};
 #[cfg(feature = "descriptor")]
 pub use descriptor::{
     Axes, Context, Descriptor, Input, Modality, Normalize, Output, Param, ParamKind, ParamValue, Patching, Refine,
@@ -54,7 +57,7 @@ pub const MAGIC: [u8; 8] = *b"ISOSCAN\0";
 /// Major version of this contract; both sides must agree.
 pub const ABI_MAJOR: u32 = 1;
 /// Minor version of this contract: the extensions this header knows.
-pub const ABI_MINOR: u32 = 1;
+pub const ABI_MINOR: u32 = 2;
 /// Name of the data symbol that a plugin library exports.
 pub const ENTRY_SYMBOL: &str = "isoscan_plugin_entry";
 
@@ -120,7 +123,8 @@ pub struct IsoEntry {
     pub abi_minor_needed: u32,
     /// [`abi_hash`] of the header that the plugin was built with.
     pub abi_hash: u64,
-    /// [any thread] The descriptor document, JSON, valid as long as the library is loaded.
+    /// [any thread] The descriptor document, JSON, valid as long as the library is loaded; where the library offers
+    /// [`EXTENSION_BUNDLE`], of the bundle that it was told.
     pub describe: extern "C" fn() -> IsoStr,
     /// [call thread] Makes an instance. `config` is JSON: `{"bundle": path of the plugin's own folder, "threads": n}`.
     pub create: extern "C" fn(host: *const IsoHost, config: IsoStr, instance: *mut *mut c_void) -> IsoStatus,

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use isoscan_abi::{
-    ENTRY_SYMBOL, EXTENSION_BATCH, EXTENSION_TRAIN, IsoBatch, IsoCall, IsoEntry, IsoHost, IsoLossSink, IsoStr,
-    IsoTensor, IsoTrain, abi_hash,
+    ENTRY_SYMBOL, EXTENSION_BATCH, EXTENSION_BUNDLE, EXTENSION_TRAIN, IsoBatch, IsoBundle, IsoCall, IsoEntry, IsoHost,
+    IsoLossSink, IsoStr, IsoTensor, IsoTrain, abi_hash,
 };
 
 const COMMITTED: &str = include_str!("../include/isoscan.h");
@@ -48,7 +48,7 @@ fn every_function_of_the_header_has_a_thread_tag() {
         }
         comment.clear();
     }
-    assert_eq!(functions, 4 + 5 + 1 + 5 + 1, "functions of host, entry, loss sink, training and batch");
+    assert_eq!(functions, 4 + 5 + 1 + 5 + 1 + 1, "functions of host, entry, loss sink, training, batch and bundle");
 }
 
 /// The header asserts the sizes and offsets that Rust has.
@@ -101,7 +101,7 @@ fn compile(compiler: &str, standard: &str, name: &str, header: &str) -> String {
 
 fn generated_header() -> String {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
-    let sources = ["src/lib.rs", "src/tensor.rs", "src/train.rs", "src/batch.rs"];
+    let sources = ["src/lib.rs", "src/tensor.rs", "src/train.rs", "src/batch.rs", "src/bundle.rs"];
     let builder = sources.iter().fold(cbindgen::Builder::new(), |b, file| b.with_src(root().join(file)));
     let mut text = Vec::new();
     builder.with_config(config).generate().unwrap().write(&mut text);
@@ -124,6 +124,9 @@ fn constants_and_symbol() -> String {
 
 // Id of the batch extension; get_extension answers with const IsoBatch *.
 #define ISO_EXTENSION_BATCH "{EXTENSION_BATCH}"
+
+// Id of the bundle extension; get_extension answers with const IsoBundle *.
+#define ISO_EXTENSION_BUNDLE "{EXTENSION_BUNDLE}"
 
 #if defined(_WIN32)
 #define ISO_EXPORT __declspec(dllexport)
@@ -176,7 +179,16 @@ static inline int iso_is(IsoStr text, const char *expected) {{
 /// Turns the links of the Rust docs, ``[`STATUS_OK`]``, into the names of the header, `ISO_STATUS_OK`.
 fn unlinked(text: &str) -> String {
     let mut out = text.replace("[`", "").replace("`]", "").replace('`', "").replace("IsoHost::", "IsoHost.");
-    for name in ["MAGIC", "ABI_MAJOR", "MAX_DIMS", "DTYPE_F32", "EXTENSION_TRAIN", "STATUS_OK", "STATUS_CANCELLED"] {
+    for name in [
+        "MAGIC",
+        "ABI_MAJOR",
+        "MAX_DIMS",
+        "DTYPE_F32",
+        "EXTENSION_TRAIN",
+        "EXTENSION_BUNDLE",
+        "STATUS_OK",
+        "STATUS_CANCELLED",
+    ] {
         out = out.replace(&format!(" {name}"), &format!(" ISO_{name}"));
     }
     out = out.replace("under ENTRY_SYMBOL", &format!("as {ENTRY_SYMBOL}"));
@@ -208,6 +220,7 @@ fn layout_asserts() -> String {
         IsoLossSink { ctx, report }
         IsoTrain { begin, step, translate, save, end }
         IsoBatch { run }
+        IsoBundle { open }
     }
     out
 }

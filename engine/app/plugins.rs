@@ -1,6 +1,7 @@
 //! `isoscan plugins ...`: what an operator and a vendor do with plugins.
 
 mod check;
+mod import;
 mod info;
 mod install;
 mod keys;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Keys(keys::Args),
     /// Make the project of a new plugin
     New(new::Args),
+    /// Make a bundle of an exported network: an ONNX or TorchScript file, or a MONAI bundle
+    Import(import::Args),
     /// Check a bundle against the contract, rule by rule
     Check(check::Args),
     /// Make a bundle of a folder with plugin.toml, the library and whatever else the plugin needs
@@ -53,6 +56,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(args),
         Command::Keys(args) => keys::run(args),
         Command::New(args) => new::run(args),
+        Command::Import(args) => import::run(args),
         Command::Check(args) => check::run(args),
         Command::Pack(args) => pack::run(args),
         Command::Sign(args) => sign::run(args),

@@ -1,6 +1,7 @@
 //! The raw side of a plugin: the functions behind [`crate::export_plugin!`]. Not for direct use.
 
 mod batch;
+mod bundle;
 mod train;
 
 use core::ffi::c_void;
@@ -13,7 +14,7 @@ use abi_stable::library::CheckTypeLayout;
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::RRef;
 use isoscan_abi::{
-    ABI_MAJOR, Context, Descriptor, EXTENSION_BATCH, EXTENSION_TRAIN, IsoCall, IsoHost, IsoRoot, IsoRootRef, IsoStatus,
+    ABI_MAJOR, Context, Descriptor, EXTENSION_BATCH, EXTENSION_BUNDLE, EXTENSION_TRAIN, IsoCall, IsoRoot, IsoRootRef,
     MAGIC, STATUS_INVALID, STATUS_OK, STATUS_PANICKED, abi_hash,
 };
 use serde::de::DeserializeOwned;
@@ -22,7 +23,8 @@ use crate::{Call, Config, Host, Params, PluginError, Translator};
 
 pub use abi_stable::library::{LibHeader, RootModuleResult};
 pub use batch::batch_table;
-pub use isoscan_abi::{IsoBatch, IsoEntry, IsoStr, IsoTrain};
+pub use bundle::{Opened, bundle_table, create_opened, open_bundle};
+pub use isoscan_abi::{IsoBatch, IsoBundle, IsoEntry, IsoHost, IsoStatus, IsoStr, IsoTrain};
 pub use train::table;
 
 /// Name under which abi_stable looks for the header, as `export_plugin!` spells it.
@@ -67,12 +69,18 @@ pub const fn entry<T: Translator>(
 }
 
 /// Answers `get_extension`.
-pub fn extension(id: IsoStr, train: Option<&'static IsoTrain>, batch: Option<&'static IsoBatch>) -> *const c_void {
+pub fn extension(
+    id: IsoStr,
+    train: Option<&'static IsoTrain>,
+    batch: Option<&'static IsoBatch>,
+    bundle: Option<&'static IsoBundle>,
+) -> *const c_void {
     // SAFETY: the host passes a readable id by contract.
     let id = unsafe { id.to_text() };
     match id.as_str() {
         EXTENSION_TRAIN => train.map_or(std::ptr::null(), |table| std::ptr::from_ref(table).cast()),
         EXTENSION_BATCH => batch.map_or(std::ptr::null(), |table| std::ptr::from_ref(table).cast()),
+        EXTENSION_BUNDLE => bundle.map_or(std::ptr::null(), |table| std::ptr::from_ref(table).cast()),
         _ => std::ptr::null(),
     }
 }
@@ -102,13 +110,24 @@ struct Instance<T> {
 }
 
 extern "C" fn create<T: Translator>(host: *const IsoHost, config: IsoStr, instance: *mut *mut c_void) -> IsoStatus {
+    create_as::<T>(host, config, instance, |config| T::descriptor_in(&config.bundle))
+}
+
+/// Makes an instance of what `descriptor` says it is.
+fn create_as<T: Translator>(
+    host: *const IsoHost,
+    config: IsoStr,
+    instance: *mut *mut c_void,
+    descriptor: impl FnOnce(&Config) -> Result<Descriptor, PluginError>,
+) -> IsoStatus {
     guard(host, |_| {
         // SAFETY: the host passes null or a place for one pointer.
         let place = unsafe { instance.as_mut() }.ok_or_else(|| PluginError::invalid("no place for the instance"))?;
         // SAFETY: the host passes readable text by contract.
         let config: Config = json(unsafe { config.to_text() }, "config")?;
+        let descriptor = descriptor(&config)?;
         let translator = Some(T::create(&config)?);
-        let instance = Instance { descriptor: T::descriptor(), config, translator };
+        let instance = Instance { descriptor, config, translator };
         *place = Box::into_raw(Box::new(instance)).cast();
         Ok(())
     })

@@ -6,7 +6,7 @@
 use core::ffi::c_void;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::{from_ref, null_mut};
 use std::sync::{Mutex, MutexGuard};
 
@@ -89,6 +89,7 @@ pub struct Plugin<T> {
     pub context: Context,
     entry: IsoEntry,
     instance: *mut c_void,
+    bundle: PathBuf,
     desk: Box<Desk>,
     translator: PhantomData<T>,
 }
@@ -113,7 +114,7 @@ impl<T: Translator> Plugin<T> {
         let mut instance = null_mut();
         desk.outcome((entry.create)(&desk.host(), IsoStr::new(&config), &mut instance))?;
         let context = Context { seed: 0, spacing_mm: [1.0; 3], patch_origins: Vec::new() };
-        Ok(Self { context, entry, instance, desk, translator: PhantomData })
+        Ok(Self { context, entry, instance, bundle: bundle.to_owned(), desk, translator: PhantomData })
     }
 
     /// Translates; the output has the shape of the first input, times what the descriptor refines by under these
@@ -125,7 +126,7 @@ impl<T: Translator> Plugin<T> {
     /// # Panics
     /// When `inputs` is empty.
     pub fn run(&mut self, inputs: &[&Array], params: &[(&str, ParamValue)]) -> Result<Array, Failure> {
-        let mut output = Array::zeros(refined_shape::<T>(inputs[0].shape, params));
+        let mut output = Array::zeros(refined_shape::<T>(&self.bundle, inputs[0].shape, params));
         self.run_into(inputs, params, &mut output)?;
         Ok(output)
     }
@@ -266,8 +267,8 @@ impl<T, R> Drop for Training<T, R> {
 }
 
 /// The output's shape; parameters that will be refused count as their defaults.
-fn refined_shape<T: Translator>(image: [usize; 5], params: &[(&str, ParamValue)]) -> [usize; 5] {
-    let descriptor = T::descriptor();
+fn refined_shape<T: Translator>(bundle: &Path, image: [usize; 5], params: &[(&str, ParamValue)]) -> [usize; 5] {
+    let descriptor = T::descriptor_in(bundle).unwrap_or_else(|_| T::descriptor());
     let given = params.iter().map(|(id, value)| ((*id).to_owned(), serde_json::json!(value))).collect();
     let checked = descriptor.check_params(&given).or_else(|_| descriptor.check_params(&BTreeMap::new()));
     let [batch, _, z, y, x] =

@@ -60,6 +60,15 @@ impl Params {
         self.values.iter().map(|(id, value)| (id.as_str(), value))
     }
 
+    /// The values of the parameters `declared` by plugin `id`: those that `over` has too, and defaults.
+    ///
+    /// # Errors
+    /// [`PluginError::Invalid`] when a value of `over` is out of the declared range.
+    pub fn shared(over: &Params, id: &str, declared: &[Param]) -> Result<Self, PluginError> {
+        let given = over.iter().filter(|(name, _)| declared.iter().any(|param| param.id == *name));
+        Self::check(&given.map(|(name, value)| (name.to_owned(), serde_json::json!(value))).collect(), id, declared)
+    }
+
     /// The values by id, as the descriptor's own functions take them.
     pub(crate) fn values(&self) -> &BTreeMap<String, ParamValue> {
         &self.values

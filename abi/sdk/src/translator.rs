@@ -11,6 +11,16 @@ pub trait Translator: Send + Sized + 'static {
     /// What the plugin is, takes, gives and can be told. Called once per library; must not fail or depend on anything.
     fn descriptor() -> Descriptor;
 
+    /// What the plugin is in the bundle folder `bundle`: for a library that serves many bundles, which is exported with
+    /// [`export_plugin!(T, bundle)`](crate::export_plugin). Any other plugin is the same everywhere.
+    ///
+    /// # Errors
+    /// [`PluginError::Invalid`] when the bundle does not say what it must; the host then refuses the bundle.
+    fn descriptor_in(bundle: &Path) -> Result<Descriptor, PluginError> {
+        let _ = bundle;
+        Ok(Self::descriptor())
+    }
+
     /// Makes an instance: loads weights from `config.bundle`, sets up `config.threads` threads.
     ///
     /// # Errors

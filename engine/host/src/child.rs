@@ -93,7 +93,7 @@ fn serve(socket: &OwnedFd) -> Option<()> {
         Err(refusal) => return refuse(socket, &refusal),
     };
     link::send(socket, Kind::Closed, 0, [0; 5], unkept.as_bytes(), None, true).ok()?;
-    let library = match library::open(&reach.library) {
+    let library = match library::open(&reach.library, &reach.bundle) {
         Ok(library) => library,
         Err(refusal) => return refuse(socket, &refusal),
     };

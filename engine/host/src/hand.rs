@@ -41,7 +41,7 @@ impl Hand {
             let (threads, program) = (options.threads_for(bundle), &options.worker_program);
             return Ok(Self::Worker(Box::new(Worker::start(reach, threads, program, limit, origin)?)));
         }
-        let library = library::open(&bundle.library).map_err(|refusal| Fault::Rejected {
+        let library = library::open(&bundle.library, &bundle.dir).map_err(|refusal| Fault::Rejected {
             origin: origin.boxed(),
             step: refusal.step,
             party: refusal.party,

@@ -4,12 +4,15 @@ use std::{error::Error as _, fs, path::Path, ptr};
 
 use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME};
 use isoscan_abi::{
-    ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EXTENSION_BATCH, EXTENSION_TRAIN, IsoBatch, IsoEntry, IsoRootRef, IsoStr,
-    IsoTrain, MAGIC, abi_hash,
+    ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EXTENSION_BATCH, EXTENSION_BUNDLE, EXTENSION_TRAIN, IsoBatch, IsoBundle,
+    IsoEntry, IsoRootRef, IsoStr, IsoTrain, MAGIC, STATUS_OK, abi_hash,
 };
 use libloading::os::unix;
 
-use crate::{Party, Step, descriptor};
+use crate::{
+    Party, Step, descriptor,
+    instance::{Hearing, NO_MESSAGE, host_table, taken},
+};
 
 /// A library that fits this engine. It stays loaded until the process ends: unloading a library whose threads, thread
 /// locals or layout records are still known somewhere ends in a crash.
@@ -34,10 +37,11 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
 }
 
-/// Opens `path` and checks magic, versions, layout hash, for Rust plugins their types, and the descriptor.
+/// Opens `path` and checks magic, versions, layout hash, for Rust plugins their types, and the descriptor. A library that
+/// serves many bundles is told that it serves the one in the folder `bundle`.
 ///
 /// The library's constructors run here: a damaged file may kill the process.
-pub(crate) fn open(path: &Path) -> Result<Library, Refusal> {
+pub(crate) fn open(path: &Path, bundle: &Path) -> Result<Library, Refusal> {
     // SAFETY: running foreign constructors is what loading a plugin means; the worker process contains their harm, and
     // in the engine's own process the operator asked for it.
     let library = unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) }.map_err(|e| {
@@ -47,6 +51,7 @@ pub(crate) fn open(path: &Path) -> Result<Library, Refusal> {
     let entry = entry_of(&library)?;
     let compared = compare_types(&library)?;
     let _ = library.into_raw();
+    tell_bundle(entry, bundle)?;
 
     // SAFETY: `describe` promises text that lives as long as the library, which is never unloaded.
     let text = unsafe { (entry.describe)().to_text() };
@@ -56,6 +61,19 @@ pub(crate) fn open(path: &Path) -> Result<Library, Refusal> {
     // SAFETY: for these ids the contract answers null or a table that lives as long as the library.
     let (train, batch) = unsafe { (train.as_ref(), batch.as_ref()) };
     Ok(Library { entry, train, batch, text, compared, span: span_of(path) })
+}
+
+fn tell_bundle(entry: &IsoEntry, bundle: &Path) -> Result<(), Refusal> {
+    let table = (entry.get_extension)(IsoStr::new(EXTENSION_BUNDLE)).cast::<IsoBundle>();
+    // SAFETY: for this id the contract answers null or a table that lives as long as the library.
+    let Some(table) = (unsafe { table.as_ref() }) else { return Ok(()) };
+    let hearing = Hearing::new(&|_| false, &|_, _| {});
+    let status = (table.open)(&host_table(&hearing), IsoStr::new(&bundle.to_string_lossy()));
+    if status == STATUS_OK {
+        return Ok(());
+    }
+    let reason = taken(&hearing.error).unwrap_or_else(|| NO_MESSAGE.to_owned());
+    Err(refusal(Step::Describe, Party::PluginAuthor, reason))
 }
 
 fn entry_of(library: &unix::Library) -> Result<&'static IsoEntry, Refusal> {

@@ -40,6 +40,8 @@ pub struct Manifest {
     pub models: Vec<String>,
     /// What it may use.
     pub limits: Limits,
+    /// What a library that serves many bundles needs to know of this one; the host does not look at it.
+    pub network: Option<toml::Table>,
     /// Golden vectors.
     pub selftest: Vec<Golden>,
     /// What `describe` answers; `None` in the short form.
@@ -116,7 +118,7 @@ const DESCRIBED: [&str; 9] =
     ["name", "summary", "family", "inputs", "output", "patching", "params", "deterministic", "synthetic"];
 
 /// Keys in the order that people read them.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "id",
     "version",
     "name",
@@ -131,6 +133,7 @@ const ORDER: [&str; 20] = [
     "synthetic",
     "abi",
     "limits",
+    "network",
     "inputs",
     "output",
     "patching",
@@ -158,6 +161,8 @@ struct Own {
     abi: Abi,
     #[serde(default)]
     limits: Limits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<toml::Table>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     selftest: Vec<Golden>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,10 +188,23 @@ impl Manifest {
             }
             Some(document.try_into::<Descriptor>().map_err(wrong)?)
         };
-        let Own { id, version, library, weights, card, task, models, abi, limits, selftest, files } =
+        let Own { id, version, library, weights, card, task, models, abi, limits, network, selftest, files } =
             own.try_into().map_err(wrong)?;
-        let manifest =
-            Self { id, version, library, weights, card, abi, task, models, limits, selftest, descriptor, files };
+        let manifest = Self {
+            id,
+            version,
+            library,
+            weights,
+            card,
+            abi,
+            task,
+            models,
+            limits,
+            network,
+            selftest,
+            descriptor,
+            files,
+        };
         manifest.check().map(|()| manifest).map_err(|e| line(&e))
     }
 
@@ -195,9 +213,22 @@ impl Manifest {
     /// # Errors
     /// A sentence, where a value cannot be written as TOML (a whole number above 2^63 - 1, a parameter that is null).
     pub fn to_toml(&self) -> Result<String, String> {
-        let Self { id, version, library, weights, card, abi, task, models, limits, selftest, descriptor, files } =
-            self.clone();
-        let own = Own { id, version, library, weights, card, task, models, abi, limits, selftest, files };
+        let Self {
+            id,
+            version,
+            library,
+            weights,
+            card,
+            abi,
+            task,
+            models,
+            limits,
+            network,
+            selftest,
+            descriptor,
+            files,
+        } = self.clone();
+        let own = Own { id, version, library, weights, card, task, models, abi, limits, network, selftest, files };
         let wrong = |e: toml::ser::Error| line(&e.to_string());
         let mut document = toml::Table::try_from(descriptor).unwrap_or_default();
         document.extend(toml::Table::try_from(own).map_err(wrong)?);
@@ -270,6 +301,7 @@ impl Manifest {
             task: None,
             models: Vec::new(),
             limits: Limits::default(),
+            network: None,
             selftest: Vec::new(),
             descriptor: None,
             files: None,
@@ -375,6 +407,7 @@ deterministic = true
 synthetic = false
 abi = {{ major = 1, needs = 0 }}
 limits = {{ memory_mb = 512, threads = 2, deadline_s = 60.0, max_silence_s = 5.0 }}
+network = {{ dims = "2d", output = {{ scale = 2.0 }} }}
 output = {{ modality = "CT", unit = "HU", text = "" }}
 patching = {{ axes = "slices", size = [0, 0, 1], multiple = [1, 1, 1], halo = [0, 0, 0], max_batch = 4 }}
 [[inputs]]
@@ -438,7 +471,8 @@ drift = 0.5
                 let wrong: toml::Table = toml::from_str(&format!("wrong = {wrong}")).unwrap();
                 *at(&mut changed, &path) = wrong["wrong"].clone();
                 let Err(message) = verdict(&toml::to_string(&changed).unwrap()) else {
-                    assert!(path.starts_with(&["selftest".to_owned(), "0".into(), "params".into()]), "{path:?}");
+                    let params = ["selftest".to_owned(), "0".into(), "params".into()];
+                    assert!(path[0] == "network" || path.starts_with(&params), "{path:?}");
                     continue;
                 };
                 // The kind of a parameter is read after its table, so only the table is known.

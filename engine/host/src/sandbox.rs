@@ -26,6 +26,8 @@ use crate::{
 pub(crate) struct Reach {
     /// The library to load.
     pub(crate) library: PathBuf,
+    /// The plugin's own folder.
+    pub(crate) bundle: PathBuf,
     /// Files and folders to read.
     pub(crate) read: Vec<PathBuf>,
     /// Folder to write into.
@@ -77,6 +79,7 @@ impl Reach {
         read.push(if bundle.is_bare() { bundle.library.clone() } else { bundle.dir.clone() });
         Ok(Self {
             library: bundle.library.clone(),
+            bundle: bundle.dir.clone(),
             read,
             write: None,
             memory_mb: bundle.manifest.limits.memory_mb,

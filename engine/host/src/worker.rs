@@ -188,6 +188,8 @@ impl Worker {
         for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
             command.env(variable, &threads);
         }
+        // OpenMP threads that spin at barriers starve each other where another process has one of their cores.
+        command.env("OMP_WAIT_POLICY", "PASSIVE");
         let worker = Self {
             child: Some(process::spawn(command)?),
             socket,

@@ -57,6 +57,7 @@ macro_rules! sources {
 const SDK: &[File] = sources![
     "abi/README.md",
     "abi/src/batch.rs",
+    "abi/src/bundle.rs",
     "abi/src/descriptor.rs",
     "abi/src/layout.rs",
     "abi/src/lib.rs",
@@ -66,6 +67,7 @@ const SDK: &[File] = sources![
     "abi/sdk/src/call.rs",
     "abi/sdk/src/door.rs",
     "abi/sdk/src/door/batch.rs",
+    "abi/sdk/src/door/bundle.rs",
     "abi/sdk/src/door/train.rs",
     "abi/sdk/src/error.rs",
     "abi/sdk/src/export.rs",

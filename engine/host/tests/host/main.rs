@@ -17,6 +17,7 @@ mod refusals;
 mod reload;
 mod retry;
 mod sandbox;
+mod served;
 mod store;
 mod training;
 mod trust;

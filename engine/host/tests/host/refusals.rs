@@ -64,7 +64,7 @@ fn a_foreign_or_drifted_entry_is_refused() {
         (|entry| entry[0] = b'X', Party::PluginAuthor, "expected the magic ISOSCAN, found XSOSCAN\\u{0}"),
         (|entry| entry[8] = 2, Party::EngineOperator, "expected contract version 1, found 2"),
         (|entry| entry[8] = 0, Party::PluginAuthor, "expected contract version 1, found 0"),
-        (|entry| entry[12] = 9, Party::EngineOperator, "it needs contract 1.9, the engine has 1.1"),
+        (|entry| entry[12] = 9, Party::EngineOperator, "it needs contract 1.9, the engine has 1.2"),
         (|entry| entry[16] ^= 1, Party::PluginAuthor, "expected layout hash 0x"),
     ];
     for (edit, party, sentence) in rows {
