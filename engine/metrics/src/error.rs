@@ -37,6 +37,12 @@ pub enum Error {
     /// No feature is left to count.
     #[error("no feature has a defined agreement both before and after")]
     NoFeatures,
+    /// The data allow no value, such as an area without a case of either kind.
+    #[error("{statistic} is undefined for these data")]
+    Undefined {
+        /// What was asked for.
+        statistic: &'static str,
+    },
     /// A number outside its legal range.
     #[error("{name} must be {expected}, found {found}")]
     InvalidArgument {

@@ -1,12 +1,6 @@
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use crate::Error;
+use crate::bootstrap::{RESAMPLES, intervals};
 use crate::concordance::Moments;
-use crate::quantile::sorted_quantile;
-
-/// Bootstrap samples that [`share_gain`] draws.
-pub const RESAMPLES: usize = 2000;
 
 /// Change in the share of features whose agreement reaches a threshold.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -19,6 +13,10 @@ pub struct ShareGain {
     pub gain: f64,
     /// 95 % percentile interval of the gain over resampled subjects.
     pub ci95: [f64; 2],
+    /// 95 % percentile interval of `before` over the same samples.
+    pub before_ci95: [f64; 2],
+    /// 95 % percentile interval of `after` over the same samples.
+    pub after_ci95: [f64; 2],
     /// The threshold on the concordance correlation coefficient.
     pub threshold: f64,
     /// Bootstrap samples drawn.
@@ -77,42 +75,59 @@ pub fn share_gain_resampled(
     seed: u64,
     resamples: usize,
 ) -> Result<ShareGain, Error> {
-    let subjects = require_arms(before, after)?;
+    let subjects = before.first().map_or(0, Vec::len);
+    share_gain_by_subject(before, after, &(0..subjects).collect::<Vec<_>>(), threshold, seed, resamples)
+}
+
+/// [`share_gain_resampled`] where a subject may have several pairs, such as one for each region.
+///
+/// `subjects[p]` numbers the subject of the pair at place `p`, from 0 on without gaps. Agreement is that of all pairs; a bootstrap
+/// sample draws subjects and takes all pairs of each, so that pairs of one subject do not count as independent.
+///
+/// # Errors
+/// As [`share_gain_resampled`]; [`Error::LengthMismatch`] also when `subjects` has another number of pairs.
+pub fn share_gain_by_subject(
+    before: &[Vec<[f64; 2]>],
+    after: &[Vec<[f64; 2]>],
+    subjects: &[usize],
+    threshold: f64,
+    seed: u64,
+    resamples: usize,
+) -> Result<ShareGain, Error> {
+    let pairs_of = require_arms(before, after, subjects)?;
     if resamples == 0 {
         return Err(Error::InvalidArgument { name: "resamples", expected: "at least 1", found: 0.0 });
     }
-    let everyone: Vec<usize> = (0..subjects).collect();
+    let everyone: Vec<usize> = (0..subjects.len()).collect();
     let is_defined = |pairs: &[[f64; 2]]| estimate(pairs, &everyone).is_some();
     let defined: Vec<_> = before.iter().zip(after).filter(|(b, a)| is_defined(b) && is_defined(a)).collect();
     if defined.is_empty() {
         return Err(Error::NoFeatures);
     }
-    let shares = |sample: &[usize]| {
-        let reached = |pairs: &[[f64; 2]]| estimate(pairs, sample).is_some_and(|c| c >= threshold);
+    let shares = |pairs: &[usize]| {
+        let reached = |feature: &[[f64; 2]]| estimate(feature, pairs).is_some_and(|c| c >= threshold);
         let counts = defined
             .iter()
             .fold([0usize; 2], |[b, a], (pb, pa)| [b + usize::from(reached(pb)), a + usize::from(reached(pa))]);
         counts.map(|count| count as f64 / defined.len() as f64)
     };
     let [share_before, share_after] = shares(&everyone);
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut sample = vec![0; subjects];
-    let mut gains: Vec<f64> = (0..resamples)
-        .map(|_| {
-            sample.fill_with(|| random.random_range(0..subjects as u64) as usize);
-            let [b, a] = shares(&sample);
-            a - b
-        })
-        .collect();
-    gains.sort_by(f64::total_cmp);
+    let statistics = |sample: &[usize]| {
+        let pairs: Vec<usize> = sample.iter().flat_map(|&s| &pairs_of[s]).copied().collect();
+        let [b, a] = shares(&pairs);
+        Some([b, a, a - b])
+    };
+    let [before_ci95, after_ci95, ci95] = intervals(pairs_of.len(), resamples, seed, statistics);
     Ok(ShareGain {
         before: share_before,
         after: share_after,
         gain: share_after - share_before,
-        ci95: [sorted_quantile(&gains, 0.025), sorted_quantile(&gains, 0.975)],
+        ci95,
+        before_ci95,
+        after_ci95,
         threshold,
         resamples,
-        subjects,
+        subjects: pairs_of.len(),
         features: defined.len(),
         undefined: before.len() - defined.len(),
     })
@@ -124,18 +139,28 @@ fn estimate(pairs: &[[f64; 2]], sample: &[usize]) -> Option<f64> {
     moments.ccc()
 }
 
-fn require_arms(before: &[Vec<[f64; 2]>], after: &[Vec<[f64; 2]>]) -> Result<usize, Error> {
+/// The places of each subject's pairs.
+fn require_arms(
+    before: &[Vec<[f64; 2]>],
+    after: &[Vec<[f64; 2]>],
+    subjects: &[usize],
+) -> Result<Vec<Vec<usize>>, Error> {
     if before.len() != after.len() {
         return Err(Error::LengthMismatch { x: before.len(), y: after.len() });
     }
-    let subjects = before.first().ok_or(Error::NoFeatures)?.len();
-    if let Some(odd) = before.iter().chain(after).find(|pairs| pairs.len() != subjects) {
-        return Err(Error::LengthMismatch { x: subjects, y: odd.len() });
+    if before.is_empty() {
+        return Err(Error::NoFeatures);
     }
-    if subjects < 3 {
-        return Err(Error::TooFewSubjects { needed: 3, found: subjects });
+    if let Some(odd) = before.iter().chain(after).find(|pairs| pairs.len() != subjects.len()) {
+        return Err(Error::LengthMismatch { x: subjects.len(), y: odd.len() });
     }
-    Ok(subjects)
+    let count = subjects.iter().max().map_or(0, |last| last + 1);
+    if count < 3 || count > subjects.len() {
+        return Err(Error::TooFewSubjects { needed: 3, found: count.min(subjects.len()) });
+    }
+    let mut pairs_of = vec![Vec::new(); count];
+    subjects.iter().enumerate().for_each(|(pair, &subject)| pairs_of[subject].push(pair));
+    Ok(pairs_of)
 }
 
 #[cfg(test)]
@@ -160,7 +185,7 @@ mod tests {
     fn a_step_that_removes_a_shift_gains_every_shifted_feature() {
         let found = share_gain(&arm(4, 12, 50.0), &arm(4, 12, 0.0), 0.80, 7).unwrap();
         assert_eq!((found.before, found.after, found.gain), (0.25, 1.0, 0.75));
-        assert_eq!(found.ci95, [0.75, 0.75]);
+        assert_eq!((found.ci95, found.before_ci95, found.after_ci95), ([0.75; 2], [0.25; 2], [1.0; 2]));
         assert!(found.is_significant());
         assert_eq!((found.subjects, found.features, found.undefined, found.resamples), (12, 4, 0, RESAMPLES));
     }
@@ -191,6 +216,18 @@ mod tests {
         after.push(vec![[2.0, 1.0]; 5]);
         let found = share_gain(&before, &after, 0.80, 0).unwrap();
         assert_eq!((found.features, found.undefined, found.before), (2, 2, 1.0));
+    }
+
+    /// Four subjects with two regions each; drawn as subjects, both regions of one always come together.
+    #[test]
+    fn pairs_of_one_subject_are_drawn_together() {
+        let (before, after) = (arm(5, 8, 0.9), arm(5, 8, 0.3));
+        let by = |subjects: &[usize]| share_gain_by_subject(&before, &after, subjects, 0.80, 2, 500).unwrap();
+        let (alone, together) = (by(&[0, 1, 2, 3, 4, 5, 6, 7]), by(&[0, 0, 1, 1, 2, 2, 3, 3]));
+        assert_eq!(alone, share_gain_resampled(&before, &after, 0.80, 2, 500).unwrap());
+        assert_eq!((together.subjects, together.gain), (4, alone.gain));
+        let ragged = share_gain_by_subject(&before, &after, &[0, 1, 2], 0.80, 2, 500);
+        assert_eq!(ragged, Err(Error::LengthMismatch { x: 3, y: 8 }));
     }
 
     #[test]

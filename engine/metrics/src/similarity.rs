@@ -37,6 +37,9 @@ impl PsnrRange {
 pub struct Similarity {
     /// Mean absolute error, in the volumes' unit.
     pub mae: f64,
+    /// Mean error, in the volumes' unit: above 0 when the other volume is brighter.
+    #[serde(default)]
+    pub bias: f64,
     /// Root mean squared error, in the volumes' unit.
     pub rmse: f64,
     /// Peak signal to noise ratio, dB; infinite for equal volumes.
@@ -55,9 +58,9 @@ pub struct Similarity {
 
 /// Compares `other` with `reference` over all voxels, or over those inside `mask`.
 ///
-/// With `e = other - reference` over n voxels: `MAE = Σ|e|/n`, `RMSE = √(Σe²/n)`, `PSNR = 10 log₁₀(R²n/Σe²)` with the
+/// With `e = other - reference` over n voxels: `MAE = Σ|e|/n`, `bias = Σe/n`, `RMSE = √(Σe²/n)`, `PSNR = 10 log₁₀(R²n/Σe²)` with the
 /// range R of [`PsnrRange`]. SSIM is [`ssim`] with [`SsimWindow::Gaussian11`] in [`SsimDimensions::Slices`]; a volume
-/// narrower than the window has SSIM NaN, and its definition says so.
+/// narrower than the window, or a mask without a whole window, has SSIM NaN, and its definition says so.
 ///
 /// # Errors
 /// [`Error::Imaging`] when the grids differ or the mask is empty, [`Error::NotFinite`] for a voxel that is not a
@@ -75,11 +78,14 @@ pub fn similarity(
     let (window, dimensions) = (SsimWindow::Gaussian11, SsimDimensions::Slices);
     let (ssim, ssim_definition) = match ssim(reference, other, mask, range, window, dimensions) {
         Ok(value) => (value, format!("SSIM, {window}, {dimensions}, R = {range} ({range_name})")),
-        Err(refusal @ Error::WindowTooLarge { .. }) => (f64::NAN, format!("SSIM undefined: {refusal}")),
+        Err(refusal @ (Error::WindowTooLarge { .. } | Error::Imaging(isoscan_imaging::Error::EmptyMask { .. }))) => {
+            (f64::NAN, format!("SSIM undefined: {refusal}"))
+        }
         Err(other) => return Err(other),
     };
     Ok(Similarity {
         mae: errors.absolute / errors.voxels as f64,
+        bias: errors.sum / errors.voxels as f64,
         rmse: mean_square.sqrt(),
         psnr: 10.0 * (range * range / mean_square).log10(),
         ssim,
@@ -88,6 +94,28 @@ pub fn similarity(
         psnr_definition: format!("PSNR = 10 log10(R^2/MSE), R = {range} ({range_name})"),
         ssim_definition,
     })
+}
+
+/// How far one volume lies from another, without a range.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct VoxelErrors {
+    /// Mean absolute error, in the volumes' unit.
+    pub mae: f64,
+    /// Mean error, in the volumes' unit.
+    pub bias: f64,
+    /// Number of voxels compared.
+    pub voxels: usize,
+}
+
+/// The errors of [`similarity`] alone, such as those of one tissue.
+///
+/// # Errors
+/// [`Error::Imaging`] when the grids differ or the mask is empty, [`Error::NotFinite`].
+pub fn voxel_errors(reference: &Volume, other: &Volume, mask: Option<&Mask>) -> Result<VoxelErrors, Error> {
+    require_comparable(reference, other, mask)?;
+    let errors = Errors::over(reference, other, mask)?;
+    let n = errors.voxels as f64;
+    Ok(VoxelErrors { mae: errors.absolute / n, bias: errors.sum / n, voxels: errors.voxels })
 }
 
 pub(crate) fn require_comparable(a: &Volume, b: &Volume, mask: Option<&Mask>) -> Result<(), Error> {
@@ -99,10 +127,22 @@ pub(crate) fn require_comparable(a: &Volume, b: &Volume, mask: Option<&Mask>) ->
     Ok(())
 }
 
+/// Requires numbers in all voxels, or in those inside the mask.
+pub(crate) fn require_finite(volume: &Volume, mask: Option<&Mask>) -> Result<(), Error> {
+    let inside = mask.map(Mask::inside);
+    let inside = inside.as_ref().and_then(|inside| inside.as_slice());
+    let counts = |index: usize| inside.is_none_or(|inside| inside[index]);
+    match volume.as_slice().iter().enumerate().find(|&(index, value)| !value.is_finite() && counts(index)) {
+        Some((index, &value)) => Err(Error::NotFinite { index, value: f64::from(value) }),
+        None => Ok(()),
+    }
+}
+
 /// Sums of errors over the compared voxels, and the reference's extremes there.
 struct Errors {
     voxels: usize,
     absolute: f64,
+    sum: f64,
     squares: f64,
     low: f64,
     high: f64,
@@ -112,7 +152,8 @@ impl Errors {
     fn over(reference: &Volume, other: &Volume, mask: Option<&Mask>) -> Result<Self, Error> {
         let inside = mask.map(Mask::inside);
         let inside = inside.as_ref().and_then(|inside| inside.as_slice());
-        let mut sums = Self { voxels: 0, absolute: 0.0, squares: 0.0, low: f64::INFINITY, high: f64::NEG_INFINITY };
+        let mut sums =
+            Self { voxels: 0, absolute: 0.0, sum: 0.0, squares: 0.0, low: f64::INFINITY, high: f64::NEG_INFINITY };
         for (index, (&r, &o)) in reference.as_slice().iter().zip(other.as_slice()).enumerate() {
             if inside.is_some_and(|inside| !inside[index]) {
                 continue;
@@ -123,6 +164,7 @@ impl Errors {
             }
             sums.voxels += 1;
             sums.absolute += error.abs();
+            sums.sum += error;
             sums.squares += error * error;
             sums.low = sums.low.min(r);
             sums.high = sums.high.max(r);
@@ -160,7 +202,7 @@ mod tests {
     fn four_voxels_by_hand() {
         let (reference, other) = (volume([0.0, 10.0, 4.0, 5.0]), volume([1.0, 9.0, 7.0, 6.0]));
         let found = similarity(&reference, &other, None, PsnrRange::Reference).unwrap();
-        assert_eq!((found.mae, found.voxels, found.range), (1.5, 4, 10.0));
+        assert_eq!((found.mae, found.bias, found.voxels, found.range), (1.5, 1.0, 4, 10.0));
         assert!((found.rmse - 3f64.sqrt()).abs() < 1e-15);
         assert!((found.psnr - 15.228_787_452_803_376).abs() < 1e-12);
         assert!(found.ssim.is_nan() && found.ssim_definition.contains("at least 11 voxels"));

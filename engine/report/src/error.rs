@@ -30,6 +30,9 @@ pub enum Error {
     /// The page could not be filled in.
     #[error("cannot fill in the report page: {0}")]
     Template(#[from] minijinja::Error),
+    /// A statistic of a table could not be computed.
+    #[error(transparent)]
+    Metrics(#[from] isoscan_metrics::Error),
     /// A table could not be written.
     #[error("cannot write a table: {0}")]
     Csv(#[from] csv::Error),

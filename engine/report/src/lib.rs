@@ -1,7 +1,7 @@
 //! Report pages, figures and tables from plain values.
 //!
 //! A [`Report`] holds the results of a study; [`page`] turns it into one HTML page that needs no network and no script,
-//! [`features_csv`] and [`ccc_csv`] into tables. [`verdict`] says in words what a method's numbers show. Everything is a
+//! [`features_csv`] and [`ccc_csv`] into tables; a [`Comparison`] of methods becomes one by [`comparison_markdown`]. [`verdict`] says in words what a method's numbers show. Everything is a
 //! pure function of its argument: no clock, no file, the same bytes each time. Writing files is the caller's.
 //!
 //! ```
@@ -17,6 +17,7 @@
 //! # Ok::<(), isoscan_report::Error>(())
 //! ```
 
+mod comparison;
 mod error;
 mod figure;
 mod model;
@@ -29,6 +30,7 @@ mod tables;
 mod verdict;
 mod view;
 
+pub use comparison::{Comparison, Observation, Pooled, comparison_csv, comparison_markdown};
 pub use error::Error;
 pub use model::{
     CccRow, DifferencePlot, FeatureRow, MethodResult, Origin, Outcome, PluginVersion, Report, Role, Script,

@@ -28,6 +28,8 @@ pub(crate) fn method(name: &str, numbers: Option<(f64, f64, [f64; 2])>) -> Metho
             after,
             gain: after - before,
             ci95,
+            before_ci95: [before; 2],
+            after_ci95: [after; 2],
             threshold: 0.8,
             resamples: 2000,
             subjects: 12,

@@ -94,11 +94,11 @@ fn agreement(ccc: Option<&Ccc>) -> [String; 3] {
 }
 
 /// The shortest decimal text that reads back as the same number.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     format!("{value:?}")
 }
 
-fn finish(writer: csv::Writer<Vec<u8>>) -> Result<String, Error> {
+pub(crate) fn finish(writer: csv::Writer<Vec<u8>>) -> Result<String, Error> {
     let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -31,6 +31,10 @@ pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
         Ok(scan.then(&shared, windowed, json!({"verb": "window", "center": center, "width": width}))?)
     });
     register_normalize(engine, run);
+    let shared = run.clone();
+    engine.register_fn("paint", move |scan: &mut Scan, roi: Roi, value: Dynamic| -> Verb<Scan> {
+        Ok(paint(&shared, scan, &roi, number("value", &value)?)?)
+    });
     of_image_in_mask(engine, run, "correct_bias", |run, scan, mask, options| {
         let (fitted, step) = fit_bias(scan, mask, options)?;
         scan.then(run, fitted.volume, step)
@@ -67,6 +71,16 @@ fn register_normalize(engine: &mut Engine, run: &Arc<Run>) {
     engine.register_fn("normalize", move |scan: &mut Scan, roi: Roi, kind: &str, options: Map| -> Verb<Scan> {
         Ok(normalize(&shared, scan, Some(&roi.mask), kind, &options)?)
     });
+}
+
+/// The image with one value in all voxels of a region.
+fn paint(run: &Run, scan: &Scan, roi: &Roi, value: f64) -> Result<Scan, Error> {
+    scan.volume.geometry().require_same(roi.mask.geometry(), 1e-3)?;
+    let painted = ndarray::Zip::from(scan.volume.voxels())
+        .and(roi.mask.inside())
+        .map_collect(|&voxel, &inside| if inside { value as f32 } else { voxel });
+    let step = json!({"verb": "paint", "value": value, "voxels": roi.mask.count()});
+    scan.then(run, scan.volume.with_voxels(painted)?, step)
 }
 
 fn normalize(run: &Run, scan: &Scan, mask: Option<&Mask>, kind: &str, given: &Map) -> Result<Scan, Error> {

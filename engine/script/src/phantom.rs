@@ -1,33 +1,41 @@
 use std::sync::Arc;
 
 use isoscan_io::Source;
-use isoscan_phantom::{Acquisition, Grid, Kind, LabelMap, Order, Visit, draw};
+use isoscan_phantom::{Acquisition, Grid, Kind, KspaceWindow, LabelMap, Order, Visit, draw};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
+use serde_json::json;
 
 use crate::{
     Error,
-    options::{Options, text, whole},
+    options::{Options, text, whole, whole3},
     scan::Scan,
     state::Run,
     value::{argument, told},
+    verb::of_image_and,
 };
 
 type Verb<T> = Result<T, Box<EvalAltResult>>;
 
-/// Registers `phantom`: simulated scans of one subject with exact labels and truth, drawn with the run's seed.
+/// Registers `phantom`: simulated scans of one subject with exact labels and truth, drawn with the run's seed unless told otherwise.
 ///
 /// - `phantom(subject, protocol)`: an abdomen CT;
 /// - `phantom(kind, subject)`: a subject of a kind (`abdomen`, `brain`, ...: `isoscan phantom --list`) under the kind's
 ///   usual protocols;
 /// - `phantom(kind, subject, protocol)` and `phantom(kind, subject, [protocol, ...])`: under the protocols named;
 /// - `phantom(kind, subject, protocols, #{condition: "...", pixels: 96, pixel_mm: 2.0, length_mm: 30, session: 2,
-///   scanner: "..."})`: with other than the usual condition or grid. With a session, counted from 1, the subject lies as
-///   on that day in the scanner (else the first protocol's), with the noise of that day.
+///   scanner: "...", seed: 501})`: with other than the usual condition, grid or seed. With a session, counted from 1, the
+///   subject lies as on that day in the scanner (else the first protocol's), with the noise of that day.
 ///
 /// Each gives `image` and `labels` of the first protocol; `images`, a map from protocol to image; `maps`, from protocol to
-/// all its label maps by name; `names`, from the names of the labels to their numbers; `truth`, the numbers that the
-/// subject was made with, and the lists of what was planted under `details`.
+/// all its label maps by name; `names`, from the names of the labels to their numbers, and `names_of`, the same for every
+/// label map by its name; `truth`, the numbers that the subject was made with, and the lists of what was planted under
+/// `details`.
+///
+/// Registers `image.truncate_kspace([nx, ny, nz], #{ window: "rectangular" | "hamming", sigma: 0.0, seed: 1 })` too: the
+/// image as a scanner of lower resolution would have made it, of the middle of its k-space, with complex noise of that
+/// standard deviation in the image's unit. An axis whose number stays is left as it is.
 pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
+    of_image_and(engine, run, "truncate_kspace", truncate_kspace);
     let shared = run.clone();
     engine.register_fn("phantom", move |subject: i64, protocol: &str| -> Verb<Map> {
         Ok(make(&shared, Kind::Abdomen.id(), subject, &[protocol.to_owned()], &Map::new())?)
@@ -44,6 +52,19 @@ pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
     engine.register_fn("phantom", move |kind: &str, subject: i64, protocols: Dynamic, options: Map| -> Verb<Map> {
         Ok(make(&shared, kind, subject, &words(&protocols)?, &options)?)
     });
+}
+
+fn truncate_kspace(run: &Run, scan: &Scan, matrix: &Dynamic, options: &Map) -> Result<Scan, Error> {
+    let options = Options::new("truncate_kspace", options, &["window", "sigma", "seed"])?;
+    let windows = [("rectangular", KspaceWindow::Rectangular), ("hamming", KspaceWindow::Hamming)];
+    let window = options.choice("window", &windows, KspaceWindow::Rectangular)?;
+    let seed = options.get("seed").map_or(Ok(run.seed), |value| whole("seed", value).map(|seed| seed as u64))?;
+    let (matrix, sigma) = (whole3("matrix", matrix)?, options.number("sigma", 0.0)?);
+    let coarse = isoscan_phantom::truncate_kspace(&scan.volume, matrix, window, sigma, seed)?;
+    let step = json!({
+        "verb": "truncate_kspace", "matrix": matrix, "window": options.text("window")?, "sigma": sigma, "seed": seed
+    });
+    scan.then(run, coarse, step)
 }
 
 /// One protocol or a list of them.
@@ -72,7 +93,9 @@ fn make(run: &Run, kind: &str, subject: i64, protocols: &[String], options: &Map
         if made.is_empty() {
             made.insert("image".into(), image.clone());
             made.insert("labels".into(), labelled.get("labels").cloned().unwrap_or_default());
-            made.insert("names".into(), names(&labels).into());
+            let names: Map = labels.iter().map(|map| (map.name.into(), names(map).into())).collect();
+            made.insert("names".into(), names.get("labels").cloned().unwrap_or_default());
+            made.insert("names_of".into(), names.into());
         }
         images.insert(protocol.as_str().into(), image);
         maps.insert(protocol.as_str().into(), labelled.into());
@@ -91,9 +114,10 @@ fn make(run: &Run, kind: &str, subject: i64, protocols: &[String], options: &Map
 
 /// The subject and how it lies.
 fn ordered(run: &Run, kind: Kind, subject: u32, protocols: &[String], options: &Map) -> Result<(Order, Visit), Error> {
-    let known = ["condition", "pixels", "pixel_mm", "length_mm", "session", "scanner"];
+    let known = ["condition", "pixels", "pixel_mm", "length_mm", "session", "scanner", "seed"];
     let options = Options::new("phantom", options, &known)?;
-    let usual = Order::new(kind, run.seed, subject);
+    let seed = options.get("seed").map_or(Ok(run.seed), |value| whole("seed", value).map(|seed| seed as u64))?;
+    let usual = Order::new(kind, seed, subject);
     let gridded = ["pixels", "pixel_mm", "length_mm"].iter().any(|name| options.get(name).is_some());
     let grid = if gridded {
         let [columns, rows] = usual.grid.size();
@@ -106,11 +130,11 @@ fn ordered(run: &Run, kind: Kind, subject: u32, protocols: &[String], options: &
     let condition = options.text("condition")?.unwrap_or(usual.condition.clone());
     let scanner = options.text("scanner")?.or_else(|| protocols.first().cloned()).unwrap_or_default();
     let visit = match options.get("session") {
-        None => Visit::only(run.seed),
+        None => Visit::only(seed),
         Some(value) => {
             let session = u32::try_from(whole("session", value)?).ok().filter(|n| *n > 0);
             let session = session.ok_or_else(|| argument("session", "a whole number from 1", told(value)))?;
-            Visit::session(run.seed, subject, &scanner, session)
+            Visit::session(seed, subject, &scanner, session)
         }
     };
     Ok((Order { grid, condition, ..usual }, visit))
@@ -121,7 +145,6 @@ fn label_maps(run: &Run, labels: &[LabelMap]) -> Result<Map, Error> {
     labels.iter().map(|map| Ok((map.name.into(), Dynamic::from(scan(map)?)))).collect()
 }
 
-fn names(labels: &[LabelMap]) -> Map {
-    let first = labels.first().map_or(&[][..], |map| map.names);
-    first.iter().map(|(label, name)| ((*name).into(), i64::from(*label).into())).collect()
+fn names(map: &LabelMap) -> Map {
+    map.names.iter().map(|(label, name)| ((*name).into(), i64::from(*label).into())).collect()
 }

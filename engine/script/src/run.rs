@@ -8,9 +8,9 @@ use rhai::{Dynamic, Engine, EvalAltResult, Position};
 use serde_json::json;
 
 use crate::{
-    Access, Error, Limits, Progress, ScriptError, audit, budget::Budget, cohort, features, filters, grids, intensities,
-    ledger::Ledger, limits, measure, phantom, plugins::Pins, reading, regions, registration, scan, settings, stability,
-    standard_scale, state::Run, study, translate, write,
+    Access, Error, Limits, Progress, ScriptError, audit, budget::Budget, cohort, comparison, concordances, features,
+    filters, grids, intensities, ledger::Ledger, limits, measure, phantom, plugins::Pins, readers, reading, regions,
+    registration, scan, settings, stability, standard_scale, state::Run, study, translate, truth, write,
 };
 
 /// A script to run and what it is granted.
@@ -115,6 +115,10 @@ fn engine(request: &Request, state: &Arc<Run>) -> Engine {
     translate::register(&mut engine, state);
     features::register(&mut engine, state);
     measure::register(&mut engine, state);
+    truth::register(&mut engine, state);
+    readers::register(&mut engine, state);
+    concordances::register(&mut engine, state);
+    comparison::register(&mut engine, state);
     stability::register(&mut engine, state);
     write::register(&mut engine, state);
     study::register(&mut engine, state);

@@ -124,6 +124,7 @@ pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
             })
         })
         .register_fn("at", |scan: &mut Scan, voxel: Array| -> Verb<f64> { Ok(intensity(&scan.volume, &voxel)?) })
+        .register_fn("mean", |scan: &mut Scan, region: Roi| -> Verb<f64> { Ok(mean(&scan.volume, &region.mask)?) })
         .register_fn("to_string", |scan: &mut Scan| describe(&scan.volume))
         .register_fn("to_debug", |scan: &mut Scan| describe(&scan.volume));
     engine
@@ -149,6 +150,18 @@ fn intensity(volume: &Volume, voxel: &Array) -> Result<f64, Error> {
         let size = volume.geometry().size();
         argument("voxel", &format!("from [0, 0, 0] and below {size:?}"), format!("{wanted:?}"))
     })
+}
+
+/// The mean intensity inside a region on the image's grid.
+fn mean(volume: &Volume, region: &Mask) -> Result<f64, Error> {
+    volume.geometry().require_same(region.geometry(), 1e-3)?;
+    let voxels = volume.voxels();
+    let inside = voxels.iter().zip(region.inside()).filter(|(_, inside)| **inside);
+    let (sum, count) = inside.fold((0.0, 0), |(sum, count), (&voxel, _)| (sum + f64::from(voxel), count + 1));
+    if count == 0 {
+        return Err(argument("region", "at least one voxel", 0));
+    }
+    Ok(sum / f64::from(count))
 }
 
 fn texts(warnings: &[Warning]) -> Array {

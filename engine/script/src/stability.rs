@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use isoscan_metrics as metrics;
-use isoscan_radiomics::{Error as Refusal, FeatureTable, Mode, Perturbation, Perturbations, StoredType, perturb};
+use isoscan_radiomics::{
+    Error as Refusal, FeatureTable, Mode, Perturbation, Perturbations, ROBUST, StoredType, perturb,
+};
 use rhai::{Array, Dynamic, Engine, Map};
 
 use crate::{
@@ -15,10 +17,6 @@ use crate::{
     value::{argument, json, told},
     verb::Verb,
 };
-
-/// A feature is called robust from this lower bound of the 95 % interval of ICC(1,1) on (A. Zwanenburg et al., Scientific
-/// Reports 9 (2019) 614).
-const ROBUST: f64 = 0.90;
 
 /// Registers `stability(regions, perturbations)` and the same with settings of `radiomics`.
 ///
