@@ -10,8 +10,12 @@ mod bad_input;
 mod bids;
 #[path = "whole/commands.rs"]
 mod commands;
+#[path = "whole/comparison.rs"]
+mod comparison;
 #[path = "whole/faults.rs"]
 mod faults;
+#[path = "whole/import.rs"]
+mod import;
 #[path = "whole/phantom.rs"]
 mod phantom;
 #[path = "whole/radiomics.rs"]

@@ -87,7 +87,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "maps")]
     perturb: Option<PathBuf>,
     /// Lower bound of the 95 % interval of ICC(1,1) from which on a feature is called robust
-    #[arg(long, default_value_t = stability::ROBUST, value_name = "ICC")]
+    #[arg(long, default_value_t = isoscan_radiomics::ROBUST, value_name = "ICC")]
     robust: f64,
     /// Seed of the random numbers of perturbations
     #[arg(long, default_value_t = 0, value_name = "N")]

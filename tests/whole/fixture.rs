@@ -93,6 +93,17 @@ pub(crate) fn learned_plugins() -> Option<PathBuf> {
     None
 }
 
+/// True when the bundle `id` lies beside the program, as `cargo xtask stage` lays it; says so otherwise.
+pub(crate) fn is_staged(id: &str) -> bool {
+    let there = fs::read_dir(program().with_file_name("plugins")).into_iter().flatten().flatten();
+    let mut names = there.filter_map(|entry| entry.file_name().into_string().ok());
+    let found = names.any(|name| name.strip_prefix(id).is_some_and(|rest| rest.starts_with('-')));
+    if !found {
+        println!("skipped: the {id} bundle is not staged (cargo xtask test stages it)");
+    }
+    found
+}
+
 /// Runs the program. Plugins of other folders than its own are unsigned here, which it must be told.
 pub(crate) fn isoscan<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
     let mut program = command();

@@ -10,9 +10,6 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// A feature is called robust from this lower bound of the 95 % interval of ICC(1,1) on (Zwanenburg 2019).
-pub(crate) const ROBUST: f64 = 0.90;
-
 /// Values of every feature: one list for each region, one value for each perturbation.
 #[derive(Debug, Default)]
 pub(crate) struct Ratings {
@@ -114,6 +111,8 @@ pub(crate) fn write(path: &Path, rows: &[Row]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use isoscan_radiomics::ROBUST;
+
     use super::*;
 
     fn row(label: i64, values: &[(&str, f64)]) -> Row {

@@ -1,5 +1,7 @@
 //! Batches of patches: those of a step, those that judge, and pictures of them.
 
+use std::ops::Range;
+
 use isoscan_host::{Plugin, TensorBuf, TrainSession};
 use isoscan_pipeline::{Augmentation, Patches, Score, score_against_truth, score_without_truth};
 
@@ -30,6 +32,11 @@ impl Shape {
     pub(super) fn source(&self) -> [usize; 5] {
         let [x, y, z] = self.patch;
         [self.batch, self.channels, z, y, x]
+    }
+
+    /// What translations of one channel are, as patches.
+    fn results<'a>(&self, voxels: &'a [f32]) -> Patches<'a> {
+        Patches { voxels, size: self.fine(), channels: 1 }
     }
 
     pub(super) fn target(&self) -> [usize; 5] {
@@ -94,40 +101,40 @@ impl Judged {
         Ok(judged)
     }
 
-    /// How good the present weights are, and what they make of the first batch.
+    /// How good the present weights are, the mean over domains, and what they make of the first batch.
     pub(super) fn score(&self, session: &mut TrainSession, shape: &Shape) -> Result<(Score, TensorBuf), Failure> {
-        let (mut made, mut first) = (Vec::new(), None);
-        for source in &self.source {
-            let output = session.translate(source)?;
-            made.extend_from_slice(&output);
-            first.get_or_insert(output);
-        }
-        let joined =
-            |tensors: &[TensorBuf]| tensors.iter().flat_map(|tensor| tensor.iter().copied()).collect::<Vec<f32>>();
-        let (source, all) = (joined(&self.source), joined(&self.target));
-        let patches = |voxels, size, channels| Patches { voxels, size, channels };
-        let translated = Patches { voxels: &made, size: shape.fine(), channels: 1 };
+        let made: Vec<TensorBuf> =
+            self.source.iter().map(|source| session.translate(source)).collect::<Result<_, _>>()?;
         let score = if shape.paired {
-            score_against_truth(&translated, &patches(&all, shape.fine(), 1))
+            let [made, truth] = [&made, &self.target].map(|tensors| of_domains(tensors, shape, 0..shape.domains));
+            score_against_truth(&shape.results(&made), &shape.results(&truth))
         } else {
-            let goal: Vec<f32> = self.target.iter().flat_map(|tensor| Self::goal(tensor, shape)).copied().collect();
-            let source = patches(&source, shape.patch, shape.channels);
-            score_without_truth(&translated, &source, &patches(&goal, shape.fine(), 1))
+            let goal = of_domains(&self.target, shape, shape.target_domain..shape.target_domain + 1);
+            let of_domain = |domain: usize| {
+                let [made, source] =
+                    [&made, &self.source].map(|tensors| of_domains(tensors, shape, domain..domain + 1));
+                let source = Patches { voxels: &source, size: shape.patch, channels: shape.channels };
+                score_without_truth(&shape.results(&made), &source, &shape.results(&goal))
+            };
+            Score::mean(&(0..shape.domains).map(of_domain).collect::<Vec<_>>())
         };
-        let first = first.ok_or_else(|| Failure::new("no patch is held out"))?;
+        let first = made.into_iter().next().ok_or_else(|| Failure::new("no patch is held out"))?;
         Ok((score, first))
-    }
-
-    /// The items of a batch that are of the target domain; all of them without domains.
-    fn goal<'t>(tensor: &'t TensorBuf, shape: &Shape) -> &'t [f32] {
-        let share = tensor.len() / shape.domains.max(1);
-        &tensor[shape.target_domain * share..(shape.target_domain + 1) * share]
     }
 
     /// The first batch.
     pub(super) fn first(&self) -> (&TensorBuf, &TensorBuf) {
         (&self.source[0], &self.target[0])
     }
+}
+
+/// The items of all batches that are of these domains, one after the other.
+fn of_domains(tensors: &[TensorBuf], shape: &Shape, domains: Range<usize>) -> Vec<f32> {
+    let of_batch = |tensor: &TensorBuf| {
+        let share = tensor.len() / shape.domains;
+        tensor[domains.start * share..domains.end * share].to_vec()
+    };
+    tensors.iter().flat_map(of_batch).collect()
 }
 
 /// A picture of a batch: a row per channel, one for what was made of it and one for the truth; of a patch of several slices

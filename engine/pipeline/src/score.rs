@@ -22,6 +22,8 @@ pub struct Score {
 
 /// A gradient below this share of the truth's range is none.
 const FLAT: f64 = 0.02;
+/// Gradients far below this share of the range are alike, whatever their ratio.
+const FAINT: f64 = 0.002;
 
 /// Scores translations against their truth: `score = mae + invented`.
 ///
@@ -51,7 +53,8 @@ pub fn score_against_truth(translated: &Patches<'_>, truth: &Patches<'_>) -> Sco
 /// Scores translations without a truth: `score = intensity + texture + 1 - structure`.
 ///
 /// `intensity` is the mean distance between the 1st to 99th percentiles of translations and targets, as a share of the
-/// targets' range; `texture` is the same for the lengths of gradients. `structure` is the share of the translations'
+/// targets' range; `texture` is the mean of `|ln((a + f) / (b + f))|` over the same percentiles of the lengths of gradients,
+/// `f` 0.002 of that range, so that noise counts as much as edges do. `structure` is the share of the translations'
 /// gradients that lies along a gradient of the source: the mean, weighted by `|grad t|`, of
 /// `max over channels of (grad s . grad t)^2 / ((|grad s|^2 + e^2) |grad t|^2)` with `e` 0.02 of the source's range
 /// (normalised gradient fields, Haber and Modersitzki 2006). Edges that the source does not have lower it, whatever the
@@ -59,13 +62,21 @@ pub fn score_against_truth(translated: &Patches<'_>, truth: &Patches<'_>) -> Sco
 pub fn score_without_truth(translated: &Patches<'_>, source: &Patches<'_>, target: &Patches<'_>) -> Score {
     let intensity = distance(translated.voxels, target.voxels, spread(target.voxels));
     let [of_translated, of_target] = [translated, target].map(Patches::gradient_lengths);
-    let texture = distance(&of_translated, &of_target, spread(&of_target));
+    let texture = ratio(&of_translated, &of_target, FAINT * spread(target.voxels));
     let structure = structure(&translated.mean_over(source.size), source);
     let terms = [("intensity", intensity), ("texture", texture), ("structure", structure)];
     Score::of(terms, intensity + texture + 1.0 - structure)
 }
 
 impl Score {
+    /// The mean of scores with the same terms.
+    pub fn mean(scores: &[Self]) -> Self {
+        let mean = |of: &dyn Fn(&Self) -> f64| scores.iter().map(of).sum::<f64>() / scores.len().max(1) as f64;
+        let names = scores.first().map(|score| score.terms.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
+        let terms = names.into_iter().map(|name| (name, mean(&|score| score.terms[name]))).collect();
+        Self { score: mean(&|score| score.score), terms }
+    }
+
     fn of<const N: usize>(terms: [(&'static str, f64); N], score: f64) -> Self {
         Self { score, terms: terms.into() }
     }
@@ -151,6 +162,13 @@ fn distance(a: &[f32], b: &[f32], range: f64) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>() / 99.0 / range
 }
 
+/// The mean distance between the logarithms of the 1st to 99th percentiles, each raised by `faint`.
+fn ratio(a: &[f32], b: &[f32], faint: f64) -> f64 {
+    let all: [usize; 99] = std::array::from_fn(|p| p + 1);
+    let [a, b] = [a, b].map(|values| percentiles(values, all));
+    a.iter().zip(b).map(|(a, b)| ((a + faint) / (b + faint)).ln().abs()).sum::<f64>() / 99.0
+}
+
 /// Values below which so many hundredths lie: the nearest rank.
 fn percentiles<const N: usize>(values: &[f32], wanted: [usize; N]) -> [f64; N] {
     let mut sorted = values.to_vec();
@@ -205,6 +223,23 @@ mod tests {
         assert!(worse.score > inverted.score + 0.6);
         let untouched = score_without_truth(&from, &from, &to);
         assert!(untouched.terms["intensity"] > 0.9, "{untouched:?}");
+    }
+
+    #[test]
+    fn noise_twice_as_strong_as_the_target_s_costs_the_logarithm_of_two() {
+        // Steps of 0, 10, 0, 10 ... on a target whose range is 10, and twice that.
+        let target: Vec<f32> = (0..64).map(|i| if i % 2 == 0 { 0.0 } else { 10.0 }).collect();
+        let loud: Vec<f32> = target.iter().map(|v| 2.0 * v).collect();
+        let long = |voxels| Patches { voxels, size: [64, 1, 1], channels: 1 };
+        let (made, goal) = (long(&loud), long(&target));
+        let [found, none] = [&made, &goal].map(|made| score_without_truth(made, &made.clone(), &goal));
+        let expected = (20.02_f64 / 10.02).ln();
+        // All gradients but that behind the last voxel, which is none.
+        assert!((found.terms["texture"] - expected).abs() < 0.02, "{found:?}");
+        assert_eq!(none.terms["texture"], 0.0);
+        let mean = Score::mean(&[found.clone(), none.clone()]);
+        assert!((mean.terms["texture"] - found.terms["texture"] / 2.0).abs() < 1e-12);
+        assert!((mean.score - (found.score + none.score) / 2.0).abs() < 1e-12);
     }
 
     #[test]
