@@ -6,21 +6,19 @@
 //! training side.
 //!
 //! ```
-//! use isoscan_cyclegan::CycleGanTranslator;
-//! use isoscan_sdk::Translator;
+//! use isoscan_cyclegan::CycleGan;
+//! use isoscan_learned::Family;
 //!
-//! let descriptor = CycleGanTranslator::descriptor();
+//! let descriptor = CycleGan::descriptor();
 //! let params: Vec<&str> = descriptor.params.iter().map(|p| p.id.as_str()).collect();
 //! assert_eq!(params, ["direction", "strength"]);
 //! ```
 
+mod family;
 mod recipe;
-mod scale;
-mod trainer;
-mod translator;
+mod training;
 
 pub use recipe::Recipe;
-pub use trainer::CycleGanTrainer;
-pub use translator::CycleGanTranslator;
+pub use training::CycleGan;
 
-isoscan_sdk::export_plugin!(CycleGanTranslator, train = CycleGanTrainer);
+isoscan_sdk::export_plugin!(isoscan_learned::Learned<CycleGan>, train = isoscan_learned::Learning<CycleGan>);

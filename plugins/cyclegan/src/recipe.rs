@@ -1,17 +1,7 @@
-use std::path::Path;
-
-use isoscan_nn::{CycleGanRecipe, DiscriminatorRecipe, GeneratorRecipe, Norm, read_recipe, write_recipe};
-use isoscan_sdk::{Param, Params, PluginError};
+use isoscan_learned::Schedule;
+use isoscan_nn::{DiscriminatorRecipe, Error, GeneratorRecipe, Norm, in_range};
+use isoscan_sdk::{Param, PluginError, TrainConfig};
 use serde::{Deserialize, Serialize};
-
-use crate::scale::failed;
-
-/// Name of the weights in `weights/`.
-pub(crate) const WEIGHTS: &str = "cyclegan.safetensors";
-/// Name of the recipe, in `weights/` and `checkpoint/`.
-pub(crate) const RECIPE: &str = "recipe.json";
-/// Name of the training state in `checkpoint/`.
-pub(crate) const STATE: &str = "state.safetensors";
 
 /// What made the weights, and what is needed to use them: `recipe.json` beside them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,17 +9,26 @@ pub(crate) const STATE: &str = "state.safetensors";
 pub struct Recipe {
     /// The network sees HU divided by this.
     pub hu_scale: f64,
-    /// Seed of the training.
-    pub seed: u64,
-    /// Networks and losses.
-    pub cyclegan: CycleGanRecipe,
+    /// Seed, steps and rates.
+    pub schedule: Schedule,
+    /// Both generators.
+    pub generator: GeneratorRecipe,
+    /// Both discriminators.
+    pub discriminator: DiscriminatorRecipe,
+    /// Weight of the cycle term, against 1 of the adversarial term.
+    pub cycle_weight: f64,
+    /// Weight of the identity term; at 0 it is not computed.
+    pub identity_weight: f64,
+    /// Images that each discriminator's pool holds.
+    pub pool: usize,
 }
 
 impl Recipe {
     /// The parameters of training, each with the default that the shipped weights were made with.
     pub(crate) fn params() -> Vec<Param> {
         let (generator, discriminator) = (GeneratorRecipe::default(), DiscriminatorRecipe::default());
-        vec![
+        let mut params = Schedule::params(2e-4);
+        params.extend([
             Param::int("width", [1, 256], generator.width, "", "channels of the generator's stem"),
             Param::int("kernel", [1, 7], generator.kernel, "", "side of the generator's first and last kernel, odd"),
             Param::int("halvings", [0, 2], generator.halvings, "", "times the generator halves the grid"),
@@ -53,20 +52,21 @@ impl Recipe {
                 "",
                 "strided layers of the discriminator; 2 sees 34 voxels",
             ),
-            Param::float("learning_rate", [0.0, 1.0], 2e-4, "", "Adam's rate before it decays"),
-            Param::float("constant_share", [0.0, 1.0], 0.5, "", "share of the steps before the rate decays to 0"),
             Param::float("cycle_weight", [0.0, 1e6], 10.0, "", "weight of the cycle loss"),
             Param::float("identity_weight", [0.0, 1e6], 5.0, "", "weight of the identity loss"),
             Param::int("pool", [0, 9999], 50, "", "made patches each discriminator looks back on"),
-            Param::float("average_decay", [0.0, 1.0], 0.995, "", "decay of the moving average that is kept"),
             Param::float("hu_scale", [1.0, 10000.0], 200.0, "HU", "the networks see HU divided by this"),
-        ]
+        ]);
+        params
     }
 
     /// The recipe that checked parameter values describe.
-    pub(crate) fn from_params(params: &Params, seed: u64, steps: u64) -> Result<Self, PluginError> {
+    pub(crate) fn of(config: &TrainConfig) -> Result<Self, PluginError> {
+        let params = &config.params;
         let norm = if params.choice("norm")? == "instance" { Norm::Instance } else { Norm::None };
-        let cyclegan = CycleGanRecipe {
+        Ok(Self {
+            hu_scale: params.float("hu_scale")?,
+            schedule: Schedule::of(config)?,
             generator: GeneratorRecipe {
                 width: params.int("width")?,
                 kernel: params.int("kernel")?,
@@ -81,24 +81,17 @@ impl Recipe {
                 norm,
                 ..DiscriminatorRecipe::default()
             },
-            steps,
-            learning_rate: params.float("learning_rate")?,
-            constant_share: params.float("constant_share")?,
             cycle_weight: params.float("cycle_weight")?,
             identity_weight: params.float("identity_weight")?,
             pool: params.int("pool")? as usize,
-            average_decay: params.float("average_decay")?,
-        };
-        Ok(Self { hu_scale: params.float("hu_scale")?, seed, cyclegan })
+        })
     }
 
-    /// Reads `recipe.json` of a folder.
-    pub(crate) fn read(folder: &Path) -> Result<Self, PluginError> {
-        read_recipe(&folder.join(RECIPE)).map_err(failed)
-    }
-
-    /// Writes `recipe.json` into an existing folder.
-    pub(crate) fn write(&self, folder: &Path) -> Result<(), PluginError> {
-        write_recipe(&folder.join(RECIPE), self).map_err(failed)
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.schedule.check()?;
+        in_range("hu_scale", self.hu_scale, 1.0..=10000.0)?;
+        in_range("cycle_weight", self.cycle_weight, 0.0..=1e6)?;
+        in_range("identity_weight", self.identity_weight, 0.0..=1e6)?;
+        in_range("pool", self.pool as f64, 0.0..=9999.0)
     }
 }

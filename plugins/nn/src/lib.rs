@@ -25,10 +25,11 @@
 //! bad input is an [`Error`], never a panic.
 
 mod adam;
+mod adversary;
 mod attention;
 mod block;
 mod conv;
-mod cyclegan;
+pub mod diffusion;
 mod dim;
 mod discriminator;
 mod edsr;
@@ -52,10 +53,10 @@ mod unet;
 mod wavelet;
 
 pub use adam::{ADVERSARIAL_BETAS, Adam, PUBLISHED_BETAS};
+pub use adversary::Adversary;
 pub use attention::Attention;
 pub use block::{ConvBlock, ResidualBlock, ResidualShape};
 pub use conv::{Conv, ConvShape, Edge, Linear};
-pub use cyclegan::{CycleGan, CycleGanRecipe, Direction, Losses};
 pub use dim::Dim;
 pub use discriminator::{DiscriminatorRecipe, DomainGan, DomainGanRecipe, PatchGan};
 pub use edsr::{Edsr, EdsrRecipe};

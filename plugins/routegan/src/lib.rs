@@ -7,27 +7,23 @@
 //! on its receptive field alone.
 //!
 //! ```
-//! use isoscan_routegan::RouteGanTranslator;
-//! use isoscan_sdk::Translator;
+//! use isoscan_learned::Family;
+//! use isoscan_routegan::RouteGan;
 //!
-//! let descriptor = RouteGanTranslator::descriptor();
+//! let descriptor = RouteGan::descriptor();
 //! let params: Vec<&str> = descriptor.params.iter().map(|p| p.id.as_str()).collect();
 //! assert_eq!(params, ["target", "mix_with", "mix", "strength"]);
 //! ```
 
+mod family;
 mod network;
 mod recipe;
 mod route;
-mod scale;
-mod trainer;
 mod training;
-mod translator;
 
 pub use network::{Conditioning, RoutedNet, RoutedRecipe};
 pub use recipe::Recipe;
 pub use route::{mixed, one_hot};
-pub use trainer::RouteGanTrainer;
-pub use training::{NamedLosses, RouteGan, RouteGanRecipe};
-pub use translator::RouteGanTranslator;
+pub use training::RouteGan;
 
-isoscan_sdk::export_plugin!(RouteGanTranslator, train = RouteGanTrainer);
+isoscan_sdk::export_plugin!(isoscan_learned::Learned<RouteGan>, train = isoscan_learned::Learning<RouteGan>);

@@ -1,17 +1,9 @@
-use std::path::Path;
-
-use isoscan_nn::{Adversarial, Dim, DomainGanRecipe, Norm, read_recipe, write_recipe};
+use isoscan_learned::Schedule;
+use isoscan_nn::{Adversarial, Dim, DomainGanRecipe, Error, Norm, in_range};
 use isoscan_sdk::{Param, PluginError, TrainConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Conditioning, RouteGanRecipe, RoutedRecipe, scale::failed};
-
-/// Name of the weights in `weights/`.
-pub(crate) const WEIGHTS: &str = "routegan.safetensors";
-/// Name of the recipe, in `weights/` and `checkpoint/`.
-pub(crate) const RECIPE: &str = "recipe.json";
-/// Name of the training state in `checkpoint/`.
-pub(crate) const STATE: &str = "state.safetensors";
+use crate::{Conditioning, RoutedRecipe};
 
 /// What made the weights, and what is needed to use them: `recipe.json` beside them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,12 +13,33 @@ pub struct Recipe {
     pub domains: Vec<String>,
     /// The domain that a translation goes to unless told otherwise.
     pub target: usize,
+    /// The training had two sides, not named domains.
+    #[serde(default)]
+    pub two_sided: bool,
     /// The network sees HU divided by this.
     pub hu_scale: f64,
-    /// Seed of the training.
-    pub seed: u64,
-    /// Networks and losses.
-    pub routegan: RouteGanRecipe,
+    /// Seed, steps and rates.
+    pub schedule: Schedule,
+    /// The generator.
+    pub generator: RoutedRecipe,
+    /// The discriminator; it knows the generator's domains and has 2 channels, the image and its texture.
+    pub discriminator: DomainGanRecipe,
+    /// The adversarial loss.
+    pub adversarial: Adversarial,
+    /// Weight of the domain term, against 1 of the adversarial term.
+    pub domain_weight: f64,
+    /// Weight of the way back to the own domain.
+    pub cycle_weight: f64,
+    /// Weight of the translation to the own domain.
+    pub identity_weight: f64,
+    /// Weight of equal content features before and after; at 0 it is not computed.
+    pub content_weight: f64,
+    /// Weight of equal results by way of another domain and directly; at 0 it is not computed.
+    pub agreement_weight: f64,
+    /// Weight of equal noise power in flat regions; at 0 it is not computed.
+    pub noise_weight: f64,
+    /// Images that the discriminator's pool holds.
+    pub pool: usize,
 }
 
 /// The generator that the training parameters describe by default, but for its domains.
@@ -37,7 +50,8 @@ impl Recipe {
     /// The parameters of training. `training/README.md` tells those of the shipped weights.
     pub(crate) fn params() -> Vec<Param> {
         let weight = |id, default, text| Param::float(id, [0.0, 1e6], default, "", text);
-        vec![
+        let mut params = Schedule::params(1e-3);
+        params.extend([
             Param::choice(
                 "conditioning",
                 &["both", "routes", "adain", "label"],
@@ -50,8 +64,6 @@ impl Recipe {
             Param::int("discriminator_width", [1, 256], 16, "", "channels of the discriminator's first layer"),
             Param::int("discriminator_halvings", [1, 6], 3, "", "strided layers of the discriminator"),
             Param::choice("adversarial", &["least-squares", "hinge"], "adversarial loss"),
-            Param::float("learning_rate", [0.0, 1.0], 1e-3, "", "Adam's rate before it decays"),
-            Param::float("constant_share", [0.0, 1.0], 0.5, "", "share of the steps before the rate decays to 0"),
             weight("domain_weight", 1.0, "weight of the domain loss"),
             weight("cycle_weight", 10.0, "weight of the cycle loss"),
             weight("identity_weight", 5.0, "weight of the identity loss"),
@@ -59,9 +71,9 @@ impl Recipe {
             weight("agreement_weight", 0.1, "weight of equal results by way of another domain; 0 leaves it out"),
             weight("noise_weight", 1.0, "weight of equal noise power in flat regions; 0 leaves it out"),
             Param::int("pool", [0, 9999], 50, "", "made patches the discriminator looks back on"),
-            Param::float("average_decay", [0.0, 1.0], 0.995, "", "decay of the moving average that is kept"),
             Param::float("hu_scale", [1.0, 10000.0], 200.0, "HU", "the networks see HU divided by this"),
-        ]
+        ]);
+        params
     }
 
     /// The recipe that a checked training session describes.
@@ -69,6 +81,9 @@ impl Recipe {
     /// Without named domains the two sides of the training are the domains `source` and `target`.
     pub(crate) fn of(config: &TrainConfig) -> Result<Self, PluginError> {
         let (params, context) = (&config.params, &config.context);
+        if context.paired {
+            return Err(PluginError::invalid("routegan learns from unpaired scans"));
+        }
         let mut domains = context.domains.clone();
         if domains.is_empty() {
             domains = vec!["source".into(), "target".into()];
@@ -97,13 +112,15 @@ impl Recipe {
             domains: count,
         };
         let hinge = params.choice("adversarial")? == "hinge";
-        let routegan = RouteGanRecipe {
+        Ok(Self {
+            domains,
+            target,
+            two_sided: context.domains.is_empty(),
+            hu_scale: params.float("hu_scale")?,
+            schedule: Schedule::of(config)?,
             generator,
             discriminator,
             adversarial: if hinge { Adversarial::Hinge } else { Adversarial::LeastSquares },
-            steps: config.steps,
-            learning_rate: params.float("learning_rate")?,
-            constant_share: params.float("constant_share")?,
             domain_weight: params.float("domain_weight")?,
             cycle_weight: params.float("cycle_weight")?,
             identity_weight: params.float("identity_weight")?,
@@ -111,9 +128,7 @@ impl Recipe {
             agreement_weight: params.float("agreement_weight")?,
             noise_weight: params.float("noise_weight")?,
             pool: params.int("pool")? as usize,
-            average_decay: params.float("average_decay")?,
-        };
-        Ok(Self { domains, target, hu_scale: params.float("hu_scale")?, seed: config.seed, routegan })
+        })
     }
 
     /// The domain that a translation parameter names: its number, or -1 for the recipe's target.
@@ -128,14 +143,20 @@ impl Recipe {
         })
     }
 
-    /// Reads `recipe.json` of a folder.
-    pub(crate) fn read(folder: &Path) -> Result<Self, PluginError> {
-        read_recipe(&folder.join(RECIPE)).map_err(failed)
-    }
-
-    /// Writes `recipe.json` into an existing folder.
-    pub(crate) fn write(&self, folder: &Path) -> Result<(), PluginError> {
-        write_recipe(&folder.join(RECIPE), self).map_err(failed)
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.schedule.check()?;
+        in_range("hu_scale", self.hu_scale, 1.0..=10000.0)?;
+        for (field, weight) in [
+            ("domain_weight", self.domain_weight),
+            ("cycle_weight", self.cycle_weight),
+            ("identity_weight", self.identity_weight),
+            ("content_weight", self.content_weight),
+            ("agreement_weight", self.agreement_weight),
+            ("noise_weight", self.noise_weight),
+        ] {
+            in_range(field, weight, 0.0..=1e6)?;
+        }
+        in_range("pool", self.pool as f64, 0.0..=9999.0)
     }
 }
 

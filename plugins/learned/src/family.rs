@@ -1,0 +1,95 @@
+use std::{collections::BTreeMap, fmt::Debug};
+
+use isoscan_sdk::{Descriptor, Param, Params, PluginError, TrainConfig};
+use serde::{Serialize, de::DeserializeOwned};
+use tch::Tensor;
+
+use crate::Failure;
+
+/// Named f32 tensors of a weights or checkpoint file.
+pub type Weights = BTreeMap<String, Tensor>;
+
+/// Losses of a step before weighting, by name.
+pub type Losses = Vec<(&'static str, f64)>;
+
+/// A family of networks: how they are described, trained and used. The value is a training under way.
+///
+/// Tensors are `[batch, channel, z, y, x]` in the units of the descriptor; [`crate::into_slices`] turns them into slices.
+pub trait Family: Debug + Send + Sized + 'static {
+    /// Everything that decides the networks and their training but the data: `weights/recipe.json`.
+    type Recipe: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send;
+    /// The networks that translate.
+    type Networks: Debug + Send;
+    /// Name of the weights file, without its ending.
+    const NAME: &'static str;
+
+    /// As [`isoscan_sdk::Translator::descriptor`].
+    fn descriptor() -> Descriptor;
+
+    /// As [`isoscan_sdk::Trainer::params`].
+    fn params() -> Vec<Param>;
+
+    /// The recipe that a checked training session describes.
+    ///
+    /// # Errors
+    /// [`PluginError::Invalid`] when the family cannot learn from such data.
+    fn recipe(config: &TrainConfig) -> Result<Self::Recipe, PluginError>;
+
+    /// A fresh training; every random number follows from the recipe.
+    ///
+    /// # Errors
+    /// [`isoscan_nn::Error::Recipe`] when a number of the recipe is out of its range.
+    fn begin(recipe: &Self::Recipe) -> Result<Self, Failure>;
+
+    /// One update on a batch laid out as [`isoscan_sdk::TrainContext`] says; `step` counts from 0. Losses that are not
+    /// finite end the training.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the networks.
+    fn step(&mut self, recipe: &Self::Recipe, step: u64, source: &Tensor, target: &Tensor) -> Result<Losses, Failure>;
+
+    /// What to ship: all that [`Family::load`] needs.
+    fn weights(&self) -> Vec<(String, Tensor)>;
+
+    /// All that the next step depends on.
+    fn state(&self) -> Vec<(String, Tensor)>;
+
+    /// Takes [`Family::state`] from a checkpoint.
+    ///
+    /// # Errors
+    /// [`isoscan_nn::Error::MissingWeight`] or [`isoscan_nn::Error::WeightShape`] when it is of another architecture.
+    fn resume(&mut self, state: &Weights) -> Result<(), Failure>;
+
+    /// The networks of [`Family::weights`].
+    ///
+    /// # Errors
+    /// As [`Family::resume`].
+    fn load(recipe: &Self::Recipe, weights: &Weights) -> Result<Self::Networks, Failure>;
+
+    /// Translates one patch `[1, channel, z, y, x]`, one channel per declared input, into `[1, 1, z, y, x]` times what
+    /// the descriptor refines by. No gradients are kept.
+    ///
+    /// # Errors
+    /// [`isoscan_nn::Error::ImageShape`] when the networks cannot take the patch.
+    fn translate(
+        networks: &Self::Networks,
+        recipe: &Self::Recipe,
+        image: &Tensor,
+        place: &Place<'_>,
+    ) -> Result<Tensor, Failure>;
+}
+
+/// What a translation may depend on besides the patch.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// Values of the descriptor's parameters.
+    pub params: &'a Params,
+    /// Seed of the run.
+    pub seed: u64,
+    /// First voxel x, y, z of the patch in its volume: random numbers that are keyed by voxels do not depend on tiling.
+    pub origin: [i64; 3],
+    /// Voxel spacing x, y, z in mm; zeros where nobody told.
+    pub spacing_mm: [f64; 3],
+    /// Which of the declared inputs were given; a missing one is a channel of zeros.
+    pub given: Vec<bool>,
+}
