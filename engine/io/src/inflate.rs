@@ -1,4 +1,7 @@
-//! Deflated voxels unpacked in one piece, which takes a third of the time that a stream takes.
+//! Deflated voxels unpacked in one piece, which takes a third of the time that a stream takes, or in two on as many cores.
+
+mod blocks;
+mod halves;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,6 +11,7 @@ use libdeflater::Decompressor;
 use rayon::prelude::*;
 
 use crate::nifti::Stored;
+use halves::fill_on_two_cores;
 
 /// Deflate cannot shrink further than this, so a header that promises more is wrong.
 pub(crate) const MOST_DEFLATED: u64 = 1032;
@@ -17,6 +21,10 @@ pub(crate) const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Voxels decoded at a time.
 pub(crate) const RUN: usize = 1 << 16;
+
+/// Shorter files are unpacked before a second core has sorted out what it copied, and longer content would need too much
+/// memory beside it.
+const CUT: (usize, usize) = (4 << 20, 36 << 20);
 
 /// Smallest pages of memory.
 const PAGE: usize = 4096;
@@ -83,9 +91,19 @@ impl Packed {
         length as u64 <= (stream.len() as u64).saturating_mul(MOST_DEFLATED) && (told || !stream.starts_with(&GZIP))
     }
 
+    /// Whether two cores unpack it sooner than one does.
+    fn is_worth_a_cut(&self, length: usize) -> bool {
+        let (shortest, longest) = CUT;
+        let stream = self.stream();
+        stream.starts_with(&GZIP) && stream.len() >= shortest && length <= longest && rayon::current_num_threads() > 1
+    }
+
     /// Fills `content` exactly, its checksum verified; otherwise gives false and leaves some other content.
     fn fill(&self, content: &mut [u8]) -> bool {
         let (stream, mut inflater) = (self.stream(), Decompressor::new());
+        if self.is_worth_a_cut(content.len()) && fill_on_two_cores(stream, content) {
+            return true;
+        }
         let filled = match stream.starts_with(&GZIP) {
             true => inflater.gzip_decompress(stream, content),
             false => inflater.zlib_decompress(stream, content),
@@ -113,9 +131,13 @@ impl Packed {
         let mut voxels = zeros(places)?;
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut voxels);
         let (front, content) = bytes.split_at_mut(places * size_of::<f32>() - length);
-        // Touching fresh memory costs as much as unpacking into it, so the other half is touched meanwhile.
-        let touch = || front.iter_mut().step_by(PAGE).for_each(|byte| *byte = 0);
-        let (filled, ()) = rayon::join(|| self.fill(content), touch);
+        let filled = if self.is_worth_a_cut(length) {
+            self.fill(content)
+        } else {
+            // Touching fresh memory costs as much as unpacking into it, so the other half is touched meanwhile.
+            let touch = || front.iter_mut().step_by(PAGE).for_each(|byte| *byte = 0);
+            rayon::join(|| self.fill(content), touch).0
+        };
         if !filled {
             return None;
         }
