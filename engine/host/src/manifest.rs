@@ -20,7 +20,8 @@ pub(crate) const MOST_FILES: u64 = 10_000;
 ///
 /// A developer writes the short form: id, version, library, and what only a person knows. `isoscan plugins pack` adds
 /// what the library says of itself ([`Manifest::descriptor`]) and the hash of every file ([`Manifest::files`]).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Plugin id, such as `org.vendor.t1-to-t2`.
     pub id: String,
@@ -29,24 +30,34 @@ pub struct Manifest {
     /// File name of the shared library.
     pub library: String,
     /// File or folder of the weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
     /// The model card: intended use, training data, limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub card: Option<String>,
     /// The contract that the plugin needs.
+    #[serde(default)]
     pub abi: Abi,
     /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
     /// The networks or methods inside, such as `CycleGAN generator, 32 channels`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
     /// What it may use.
+    #[serde(default)]
     pub limits: Limits,
     /// What a library that serves many bundles needs to know of this one; the host does not look at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<toml::Table>,
     /// Golden vectors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub selftest: Vec<Golden>,
     /// What `describe` answers; `None` in the short form.
+    #[serde(skip)]
     pub descriptor: Option<Descriptor>,
     /// SHA-256 of every other file, `sha256:` and 64 hexadecimal digits; `None` in the short form.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<BTreeMap<String, String>>,
 }
 
@@ -142,33 +153,6 @@ const ORDER: [&str; 21] = [
     "files",
 ];
 
-/// The keys that are the bundle's own.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Own {
-    id: String,
-    version: String,
-    library: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    weights: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    card: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<Task>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    models: Vec<String>,
-    #[serde(default)]
-    abi: Abi,
-    #[serde(default)]
-    limits: Limits,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    network: Option<toml::Table>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    selftest: Vec<Golden>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    files: Option<BTreeMap<String, String>>,
-}
-
 impl Manifest {
     /// Reads the text of a `plugin.toml`.
     ///
@@ -188,23 +172,7 @@ impl Manifest {
             }
             Some(document.try_into::<Descriptor>().map_err(wrong)?)
         };
-        let Own { id, version, library, weights, card, task, models, abi, limits, network, selftest, files } =
-            own.try_into().map_err(wrong)?;
-        let manifest = Self {
-            id,
-            version,
-            library,
-            weights,
-            card,
-            abi,
-            task,
-            models,
-            limits,
-            network,
-            selftest,
-            descriptor,
-            files,
-        };
+        let manifest = Self { descriptor, ..own.try_into().map_err(wrong)? };
         manifest.check().map(|()| manifest).map_err(|e| line(&e))
     }
 
@@ -213,25 +181,9 @@ impl Manifest {
     /// # Errors
     /// A sentence, where a value cannot be written as TOML (a whole number above 2^63 - 1, a parameter that is null).
     pub fn to_toml(&self) -> Result<String, String> {
-        let Self {
-            id,
-            version,
-            library,
-            weights,
-            card,
-            abi,
-            task,
-            models,
-            limits,
-            network,
-            selftest,
-            descriptor,
-            files,
-        } = self.clone();
-        let own = Own { id, version, library, weights, card, task, models, abi, limits, network, selftest, files };
         let wrong = |e: toml::ser::Error| line(&e.to_string());
-        let mut document = toml::Table::try_from(descriptor).unwrap_or_default();
-        document.extend(toml::Table::try_from(own).map_err(wrong)?);
+        let mut document = toml::Table::try_from(&self.descriptor).unwrap_or_default();
+        document.extend(toml::Table::try_from(self).map_err(wrong)?);
         let is_table = |value: &toml::Value| match value {
             toml::Value::Table(_) => true,
             toml::Value::Array(items) => items.first().is_some_and(toml::Value::is_table),
