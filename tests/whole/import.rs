@@ -135,6 +135,8 @@ fn a_monai_bundle_brings_its_inference_settings() {
     let told = succeed(&["plugins", "import", text(&bundle), "--id", "spleen", "--out", text(folder.path())]);
     assert!(told.contains("margin x, y, z of a patch: [6, 5, 4] voxels"), "{told}");
     let packed = folder.path().join("spleen-0.2.1");
+    let checked = succeed(&["plugins", "check", text(&packed)]);
+    assert!(checked.contains("PASS  patch-invariance"), "{checked}");
     let manifest: Table = fs::read_to_string(packed.join("plugin.toml")).unwrap().parse().unwrap();
     let network = &manifest["network"];
     let expected: Table = "
