@@ -27,7 +27,7 @@ use crate::{
     memory::{self, Bytes},
     plugins::{Where, strict_options},
     progress::{Shown, note, say},
-    run::{cores, setting},
+    run::setting,
 };
 use batch::{Judged, Shape, fill, picture};
 use data::{Data, Layout, Shelf};
@@ -102,6 +102,9 @@ pub(crate) struct Args {
     /// Memory for images; subjects beyond it are read again when their turn comes [default: 40 % of what is free]
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
+    /// Threads of the plugin [default: one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
     /// Modality of images whose files do not tell it: of all, or NAME=MODALITY of a group
     #[arg(long, value_name = "CT|MR|PT|CR|DX")]
     modality: Vec<String>,
@@ -135,7 +138,7 @@ struct Plan<'a> {
 pub(crate) fn run(args: &Args, cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
     let file = args.config.as_deref().map(recipe::read).transpose()?.unwrap_or_default();
     let recipe = given(args)?.over(file).complete()?;
-    let plugin = args.plugins.open(&recipe.plugin, cores())?;
+    let plugin = args.plugins.open(&recipe.plugin, recipe.threads())?;
     let descriptor = plugin.descriptor();
     let params = recipe.param_values()?;
     let refine = refinement(descriptor, &params);
@@ -243,6 +246,7 @@ fn given(args: &Args) -> Result<Given, Failure> {
         patience: args.patience,
         checkpoint_every: args.checkpoint_every,
         memory: args.memory.clone(),
+        threads: args.threads,
         modality,
         params: (!args.params.is_empty()).then(|| params.collect()),
     })
@@ -373,7 +377,7 @@ impl Plan<'_> {
         let config = TrainConfig {
             params,
             seed: recipe.seed,
-            threads: cores(),
+            threads: recipe.threads(),
             steps: recipe.steps,
             resume: resume.map(|path| path.join("checkpoint")),
             folder: self.output.to_owned(),

@@ -137,8 +137,8 @@ fn of_domains(tensors: &[TensorBuf], shape: &Shape, domains: Range<usize>) -> Ve
     tensors.iter().flat_map(of_batch).collect()
 }
 
-/// A picture of a batch: a row per channel, one for what was made of it and one for the truth; of a patch of several slices
-/// the middle one. HU are shown from -160 to 240, others from the 1st to the 99th percentile of the row.
+/// A picture of a batch: a row per channel, one for what was made of it and one for the truth; of a patch its middle plane
+/// across the axis of the fewest voxels. HU are shown from -160 to 240, others from the 1st to the 99th percentile of the row.
 pub(super) fn picture(
     shape: &Shape,
     source: &TensorBuf,
@@ -148,24 +148,44 @@ pub(super) fn picture(
 ) -> Result<Vec<u8>, Failure> {
     let fine = shape.fine();
     let pixels: usize = shape.patch.iter().product();
+    let plane = plane_of(shape.patch);
     let mut rows = Vec::new();
     for channel in 0..shape.channels {
         let items = source.chunks_exact(pixels).skip(channel).step_by(shape.channels);
-        rows.push(shown(items.flat_map(|patch| middle(patch, shape.patch, shape.refine)).collect(), source_is_hu));
+        rows.push(shown(
+            items.flat_map(|patch| middle(patch, shape.patch, shape.refine, plane)).collect(),
+            source_is_hu,
+        ));
     }
     for tensor in [Some(made), truth].into_iter().flatten() {
         let items = tensor.chunks_exact(fine.iter().product());
-        rows.push(shown(items.flat_map(|patch| middle(patch, fine, [1; 3])).collect(), output_is_hu));
+        rows.push(shown(items.flat_map(|patch| middle(patch, fine, [1; 3], plane)).collect(), output_is_hu));
     }
     let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-    Ok(isoscan_report::patch_strip(&rows, [fine[0], fine[1]], [0.5, 1.0])?)
+    Ok(isoscan_report::patch_strip(&rows, plane.map(|axis| fine[axis]), [0.5, 1.0])?)
 }
 
-/// The middle slice of a patch, each voxel repeated along x and y.
-fn middle(patch: &[f32], [nx, ny, nz]: [usize; 3], times: [usize; 3]) -> Vec<f32> {
-    let slice = &patch[nz / 2 * nx * ny..(nz / 2 + 1) * nx * ny];
-    let pixel = |at: usize| slice[at / (nx * times[0]) / times[1] * nx + at % (nx * times[0]) / times[0]];
-    (0..slice.len() * times[0] * times[1]).map(pixel).collect()
+/// The axes of columns and rows of the plane across the axis of the fewest voxels, z where several have them.
+fn plane_of(size: [usize; 3]) -> [usize; 2] {
+    match (0..3).rev().min_by_key(|&axis| size[axis]) {
+        Some(0) => [1, 2],
+        Some(1) => [0, 2],
+        _ => [0, 1],
+    }
+}
+
+/// The middle plane of a patch, each voxel repeated; z runs upwards.
+fn middle(patch: &[f32], size: [usize; 3], times: [usize; 3], [columns, rows]: [usize; 2]) -> Vec<f32> {
+    let mut at = size.map(|extent| extent / 2);
+    let mut plane = Vec::new();
+    for row in 0..size[rows] * times[rows] {
+        at[rows] = if rows == 2 { size[2] - 1 - row / times[2] } else { row / times[rows] };
+        for column in 0..size[columns] * times[columns] {
+            at[columns] = column / times[columns];
+            plane.push(patch[(at[2] * size[1] + at[1]) * size[0] + at[0]]);
+        }
+    }
+    plane
 }
 
 /// Intensities as 0 to 1.
@@ -177,4 +197,19 @@ fn shown(mut row: Vec<f32>, is_hu: bool) -> Vec<f32> {
     let width = if high > low { high - low } else { 1.0 };
     row.iter_mut().for_each(|value| *value = (*value - low) / width);
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_is_shown_across_its_thinnest_axis_with_z_upwards() {
+        let voxels: Vec<f32> = (0..6).map(|i| i as f32).collect();
+        let shown = |size, times| middle(&voxels, size, times, plane_of(size));
+        assert_eq!(shown([2, 1, 3], [1; 3]), [4.0, 5.0, 2.0, 3.0, 0.0, 1.0]);
+        assert_eq!(shown([1, 2, 3], [1; 3]), [4.0, 5.0, 2.0, 3.0, 0.0, 1.0]);
+        assert_eq!(shown([3, 2, 1], [1; 3]), voxels);
+        assert_eq!(shown([3, 2, 1], [2, 1, 1])[..6], [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
+    }
 }

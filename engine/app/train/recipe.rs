@@ -13,7 +13,7 @@ use isoscan_pipeline::Augmentation;
 use isoscan_radiomics::suggestion;
 use serde::{Deserialize, Serialize};
 
-use crate::{failure::Failure, memory::Bytes};
+use crate::{failure::Failure, memory::Bytes, run::cores};
 
 /// Options as a recipe file or the command line gives them; what is left out comes from elsewhere.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -38,6 +38,7 @@ pub(super) struct Given {
     pub(super) patience: Option<u64>,
     pub(super) checkpoint_every: Option<u64>,
     pub(super) memory: Option<String>,
+    pub(super) threads: Option<usize>,
     pub(super) modality: Option<Modalities>,
     pub(super) params: Option<BTreeMap<String, toml::Value>>,
 }
@@ -45,7 +46,7 @@ pub(super) struct Given {
 /// Every key of a recipe file.
 const KEYS: &str = "plugin, source, target, domains, target_domain, paired, resample, steps, batch, patch, seed, augment, \
                     validation, validation_share, validation_patches, validate_every, patience, checkpoint_every, memory, \
-                    modality, params";
+                    threads, modality, params";
 
 /// One folder, or one per input of the plugin.
 #[derive(Debug, Clone, Deserialize)]
@@ -131,6 +132,8 @@ pub(super) struct Recipe {
     pub(super) checkpoint_every: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) memory: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) threads: Option<usize>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) source: BTreeMap<String, PathBuf>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -198,6 +201,7 @@ impl Given {
             patience: self.patience.or(under.patience),
             checkpoint_every: self.checkpoint_every.or(under.checkpoint_every),
             memory: self.memory.or(under.memory),
+            threads: self.threads.or(under.threads),
             modality: self.modality.or(under.modality),
             params,
         }
@@ -234,6 +238,7 @@ impl Given {
             patience: self.patience.unwrap_or(0),
             checkpoint_every,
             memory: self.memory,
+            threads: self.threads,
             source,
             domains: self.domains.unwrap_or_default(),
             validation: self.validation.unwrap_or_default(),
@@ -269,6 +274,7 @@ impl Recipe {
             ("validate_every", self.validate_every > 0),
             ("checkpoint_every", self.checkpoint_every > 0),
             ("validation_patches", self.validation_patches > 0),
+            ("threads", self.threads != Some(0)),
         ];
         if let Some((name, _)) = counts.iter().find(|(_, is_legal)| !is_legal) {
             return wrong(&format!("expected {name} of at least 1, found 0"));
@@ -325,6 +331,11 @@ impl Recipe {
         self.memory.as_ref().map(parse).transpose()
     }
 
+    /// Threads of the plugin.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(cores)
+    }
+
     /// The modality of images of a group whose files do not tell it.
     pub(super) fn modality_of(&self, group: &str) -> Result<Option<Modality>, Failure> {
         let word = self.modality.get(group).or_else(|| self.modality.get(ALL));
@@ -351,9 +362,9 @@ impl Recipe {
         toml::to_string(self).map_err(Failure::new)
     }
 
-    /// What the weights depend on: all but memory and how often the state is kept.
+    /// What the weights depend on: all but memory, threads and how often the state is kept.
     pub(super) fn identity(&self) -> Self {
-        Self { memory: None, checkpoint_every: 0, ..self.clone() }
+        Self { memory: None, threads: None, checkpoint_every: 0, ..self.clone() }
     }
 }
 
@@ -383,7 +394,7 @@ mod tests {
     #[test]
     fn a_recipe_that_is_written_reads_as_itself() {
         let text = "plugin = \"p\"\ntarget = \"/b\"\npaired = true\nsteps = 7\npatch = \"32x32x3\"\naugment = [\"rotate\"]\n\
-                    memory = \"1GiB\"\n[source]\nt1 = \"/a\"\nt2 = \"/c\"\n[modality]\ntarget = \"CT\"\n[params]\nrate = 0.5\nname = \"x\"\n";
+                    memory = \"1GiB\"\nthreads = 1\n[source]\nt1 = \"/a\"\nt2 = \"/c\"\n[modality]\ntarget = \"CT\"\n[params]\nrate = 0.5\nname = \"x\"\n";
         let first = recipe(text).unwrap();
         assert_eq!((first.steps, first.patch_size().unwrap(), first.batch), (7, [32, 32, 3], 4));
         assert_eq!(first.param_values().unwrap()["rate"], ParamValue::Float(0.5));
@@ -400,6 +411,7 @@ mod tests {
             ("augment = [\"fliip\"]", "unknown augmentation fliip, did you mean flip"),
             ("augment = [\"rotate\"]\npatch = \"64x32\"", "patches of 64x32x1 cannot be turned"),
             ("validation_share = 1.0", "expected a validation share from 0 to below 1, found 1"),
+            ("threads = 0", "expected threads of at least 1, found 0"),
             ("memory = \"1\"", "expected a number with KiB"),
             ("[domains]\na = \"x\"", "a training takes --source and --target, or --domain"),
             ("[params]\nx = [1]", "parameter x must be a number or a word"),
