@@ -4,7 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::fixture::{plugins, script, succeed};
+use crate::fixture::{plugins, script, seen_in_a_browser, succeed};
 
 const STUDY: &str = r#"
 let table = comparison("Two protocols", #{ baselines: ["identity"], show: ["mae", "lost", "share_ccc"] });
@@ -56,5 +56,8 @@ fn a_table_shows_methods_side_by_side_and_keeps_every_value() {
     assert!(!markdown.contains("mae_liver") && markdown.contains("n = 3 subjects"), "{markdown}");
     let csv = fs::read_to_string(out.join("tables/study.csv")).unwrap();
     assert!(csv.lines().any(|line| line.starts_with("mae_liver,flat,2,,")), "{csv}");
+    if let Some(page) = seen_in_a_browser(&out.join("tables/study.html")) {
+        assert!(page.contains("<b>identity</b> against none") && page.contains("plugin identity"), "{page}");
+    }
     assert!(lines.last().is_some_and(|line| line.contains("better: #{ beauty: \"lower\" }")), "{told}");
 }

@@ -179,3 +179,20 @@ pub(crate) fn contents(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec
     }
     found
 }
+
+/// What a browser makes of a page that no policy of the page's own is broken by; `None` after saying that none is installed.
+pub(crate) fn seen_in_a_browser(page: &Path) -> Option<String> {
+    let profile = TempDir::new().unwrap();
+    let shown = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(["--dump-dom", &format!("file://{}", page.canonicalize().unwrap().display())])
+        .output();
+    let Ok(shown) = shown else {
+        println!("skipped: no browser `chromium` is installed");
+        return None;
+    };
+    let told = String::from_utf8_lossy(&shown.stderr);
+    assert!(shown.status.success() && !told.contains("CONSOLE"), "{told}");
+    Some(String::from_utf8(shown.stdout).unwrap())
+}

@@ -8,7 +8,9 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::fixture::{cohort, command, contents, learned_plugins, plugins, script, succeed};
+use crate::fixture::{
+    cohort, command, contents, learned_plugins, plugins, script, seen_in_a_browser, succeed,
+};
 
 const RECIPE: &str = "scripts/recipes/harmonize_ct.rhai";
 
@@ -75,6 +77,9 @@ fn a_study_leaves_images_tables_provenance_and_a_page() {
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("default-src 'none'") && page.contains("data:image&#x2f;png;base64"));
     assert!(["src=\"http", "href=\"http", "url(http", "@import"].iter().all(|remote| !page.contains(remote)));
+    if let Some(seen) = seen_in_a_browser(&out.join("report.html")) {
+        assert!(seen.contains("<section id=\"verdict\">") && seen.contains("<img src=\"data:image/png;base64"));
+    }
 }
 
 #[test]

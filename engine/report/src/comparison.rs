@@ -54,13 +54,31 @@ pub struct Pooled {
 }
 
 /// One metric of one method.
-struct Row<'a> {
-    metric: &'a str,
-    method: &'a str,
-    better: Better,
-    estimate: Option<Estimate>,
+pub(crate) struct Row<'a> {
+    pub(crate) metric: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) better: Better,
+    pub(crate) estimate: Option<Estimate>,
     /// Of [`Comparison::against`], in its order.
-    differences: Vec<Option<(Estimate, Judgement)>>,
+    pub(crate) differences: Vec<Option<(Estimate, Judgement)>>,
+}
+
+impl Comparison {
+    /// Subjects with a value.
+    pub(crate) fn subjects(&self) -> usize {
+        distinct(self.observations.iter().map(|o| o.subject.as_str())).len()
+    }
+}
+
+impl Row<'_> {
+    /// How many subjects it rests on, where that is not all of them.
+    pub(crate) fn few(&self, subjects: usize) -> Option<String> {
+        self.estimate.filter(|estimate| estimate.n != subjects).map(|estimate| format!(" (n = {})", estimate.n))
+    }
+
+    pub(crate) fn value(&self) -> String {
+        self.estimate.as_ref().map_or_else(|| "undefined".to_owned(), |estimate| shown(estimate, false))
+    }
 }
 
 /// Writes the table as CSV: every value of every subject, then every row of the summary.
@@ -100,21 +118,13 @@ pub fn comparison_csv(comparison: &Comparison) -> Result<String, Error> {
 /// # Errors
 /// [`Error::Metrics`] when no interval can be drawn.
 pub fn comparison_markdown(comparison: &Comparison) -> Result<String, Error> {
-    let mut rows = rows(comparison)?;
-    if !comparison.shown.is_empty() {
-        let rank = |row: &Row<'_>| comparison.shown.iter().position(|name| name == row.metric);
-        rows.retain(|row| rank(row).is_some());
-        rows.sort_by_key(rank);
-    }
-    let subjects = distinct(comparison.observations.iter().map(|o| o.subject.as_str())).len();
+    let (rows, subjects) = (shown_rows(comparison)?, comparison.subjects());
     let heads: String = comparison.against.iter().map(|name| format!(" against {name} |")).collect();
     let rules: String = comparison.against.iter().map(|_| "---|").collect();
     let mut text =
         format!("### {}\n\n| metric | method | value [95 % CI] |{heads}\n|---|---|---|{rules}\n", comparison.title);
     for row in &rows {
-        let value = row.estimate.as_ref().map_or_else(|| "undefined".to_owned(), |estimate| shown(estimate, false));
-        let few =
-            row.estimate.filter(|estimate| estimate.n != subjects).map(|estimate| format!(" (n = {})", estimate.n));
+        let (value, few) = (row.value(), row.few(subjects));
         let differences: String = row
             .differences
             .iter()
@@ -127,16 +137,32 @@ pub fn comparison_markdown(comparison: &Comparison) -> Result<String, Error> {
         let (metric, goal, method) = (row.metric, goal(row.better), row.method);
         text += &format!("| {metric} ({goal}) | {method} | {value}{} |{differences}\n", few.unwrap_or_default());
     }
-    let sizes = rows.iter().any(|row| matches!(row.better, Better::NearZero | Better::NearOne));
-    let note = if sizes { " Of a metric that should be 0 or 1, its distance from there is compared." } else { "" };
-    text += &format!(
-        "\nn = {subjects} subjects. Intervals: 95 % percentile bootstrap by subject, {RESAMPLES} samples, seed {}.{note}\n",
-        comparison.seed
-    );
+    text += &format!("\n{}\n", note(comparison, &rows));
     Ok(text)
 }
 
-fn goal(better: Better) -> &'static str {
+/// How the intervals came about.
+pub(crate) fn note(comparison: &Comparison, rows: &[Row<'_>]) -> String {
+    let sizes = rows.iter().any(|row| matches!(row.better, Better::NearZero | Better::NearOne));
+    let note = if sizes { " Of a metric that should be 0 or 1, its distance from there is compared." } else { "" };
+    let (subjects, seed) = (comparison.subjects(), comparison.seed);
+    format!(
+        "n = {subjects} subjects. Intervals: 95 % percentile bootstrap by subject, {RESAMPLES} samples, seed {seed}.{note}"
+    )
+}
+
+/// The rows of the metrics that are shown, in their order.
+pub(crate) fn shown_rows(comparison: &Comparison) -> Result<Vec<Row<'_>>, Error> {
+    let mut rows = rows(comparison)?;
+    if !comparison.shown.is_empty() {
+        let rank = |row: &Row<'_>| comparison.shown.iter().position(|name| name == row.metric);
+        rows.retain(|row| rank(row).is_some());
+        rows.sort_by_key(rank);
+    }
+    Ok(rows)
+}
+
+pub(crate) fn goal(better: Better) -> &'static str {
     match better {
         Better::Lower => "lower is better",
         Better::Higher => "higher is better",
@@ -146,7 +172,7 @@ fn goal(better: Better) -> &'static str {
     }
 }
 
-fn shown(estimate: &Estimate, signed: bool) -> String {
+pub(crate) fn shown(estimate: &Estimate, signed: bool) -> String {
     let numbers = [estimate.value, estimate.ci95[0], estimate.ci95[1]];
     let largest = numbers.iter().filter(|number| number.is_finite()).fold(0.0_f64, |most, n| most.max(n.abs()));
     let [value, low, high] = numbers.map(|number| plain(number, decimals(largest), signed));
@@ -224,7 +250,7 @@ fn row<'a>(comparison: &Comparison, means: &Means<'_>, metric: &'a str, method: 
 }
 
 /// In the order in which they first appear.
-fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = Vec::new();
     names.for_each(|name| {
         if !seen.contains(&name) {
@@ -235,44 +261,45 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 #[cfg(test)]
+pub(crate) fn sample() -> Comparison {
+    let rows = [
+        ("1", "none", "mae", 30.0),
+        ("1", "net", "mae", 10.0),
+        ("2", "none", "mae", 60.0),
+        ("2", "net", "mae", 50.0),
+        ("1", "net", "dice", 0.5),
+        ("1", "net", "dice", 0.7),
+        ("2", "net", "dice", f64::NAN),
+    ];
+    let observation = |(subject, method, metric, value): (&str, &str, &str, f64)| Observation {
+        subject: subject.into(),
+        method: method.into(),
+        metric: metric.into(),
+        value,
+    };
+    let share = |method: &str, value, differences| Pooled {
+        method: method.into(),
+        metric: "share".into(),
+        estimate: Estimate { value, ci95: [value, value], n: 2 },
+        differences,
+    };
+    let gain = Estimate { value: 0.25, ci95: [0.125, 0.5], n: 9 };
+    Comparison {
+        title: "Two subjects".into(),
+        shown: vec!["mae".into(), "share".into(), "dice".into()],
+        against: vec!["none".into()],
+        better: [("mae", Better::Lower), ("dice", Better::Higher), ("share", Better::Higher)]
+            .map(|(name, better)| (name.to_owned(), better))
+            .into(),
+        observations: rows.map(observation).into(),
+        pooled: vec![share("none", 0.25, BTreeMap::new()), share("net", 0.5, [("none".into(), gain)].into())],
+        seed: 3,
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sample() -> Comparison {
-        let rows = [
-            ("1", "none", "mae", 30.0),
-            ("1", "net", "mae", 10.0),
-            ("2", "none", "mae", 60.0),
-            ("2", "net", "mae", 50.0),
-            ("1", "net", "dice", 0.5),
-            ("1", "net", "dice", 0.7),
-            ("2", "net", "dice", f64::NAN),
-        ];
-        let observation = |(subject, method, metric, value): (&str, &str, &str, f64)| Observation {
-            subject: subject.into(),
-            method: method.into(),
-            metric: metric.into(),
-            value,
-        };
-        let share = |method: &str, value, differences| Pooled {
-            method: method.into(),
-            metric: "share".into(),
-            estimate: Estimate { value, ci95: [value, value], n: 2 },
-            differences,
-        };
-        let gain = Estimate { value: 0.25, ci95: [0.125, 0.5], n: 9 };
-        Comparison {
-            title: "Two subjects".into(),
-            shown: vec!["mae".into(), "share".into(), "dice".into()],
-            against: vec!["none".into()],
-            better: [("mae", Better::Lower), ("dice", Better::Higher), ("share", Better::Higher)]
-                .map(|(name, better)| (name.to_owned(), better))
-                .into(),
-            observations: rows.map(observation).into(),
-            pooled: vec![share("none", 0.25, BTreeMap::new()), share("net", 0.5, [("none".into(), gain)].into())],
-            seed: 3,
-        }
-    }
 
     #[test]
     fn the_table_shows_means_differences_and_what_is_missing() {

@@ -1,8 +1,9 @@
 //! Report pages, figures and tables from plain values.
 //!
 //! A [`Report`] holds the results of a study; [`page`] turns it into one HTML page that needs no network and no script,
-//! [`features_csv`] and [`ccc_csv`] into tables; a [`Comparison`] of methods becomes one by [`comparison_markdown`]. [`verdict`] says in words what a method's numbers show. Everything is a
-//! pure function of its argument: no clock, no file, the same bytes each time. Writing files is the caller's.
+//! [`features_csv`] and [`ccc_csv`] into tables; a [`Comparison`] of methods becomes a table by [`comparison_markdown`] and
+//! a page by [`comparison_page`]. [`verdict`] says in words what a method's numbers show. Everything is a pure function of
+//! its argument: no clock, no file, the same bytes each time. Writing files is the caller's.
 //!
 //! ```
 //! use isoscan_report::{FeatureRow, Stage, features_csv};
@@ -18,6 +19,7 @@
 //! ```
 
 mod comparison;
+mod comparison_page;
 mod error;
 mod figure;
 mod model;
@@ -31,6 +33,7 @@ mod verdict;
 mod view;
 
 pub use comparison::{Comparison, Observation, Pooled, comparison_csv, comparison_markdown};
+pub use comparison_page::{Making, comparison_page};
 pub use error::Error;
 pub use model::{
     CccRow, DifferencePlot, FeatureRow, MethodResult, Origin, Outcome, PluginVersion, Report, Role, Script,

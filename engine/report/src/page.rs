@@ -1,12 +1,12 @@
 use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
+use minijinja::value::{Serde, Value};
 
 use crate::error::Error;
 use crate::model::Report;
 use crate::view::View;
 
-const TEMPLATE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("style.css");
 
 /// The report as one HTML page: pictures and styles inside, no script, nothing fetched.
 ///
@@ -16,10 +16,16 @@ const TEMPLATE: &str = include_str!("page.html");
 /// [`Error::SliceSize`] when the two slices of a figure differ in size, [`Error::EmptySlice`] for one without pixels,
 /// [`Error::Png`] and [`Error::Template`] when the libraries underneath refuse.
 pub fn page(report: &Report) -> Result<String, Error> {
+    rendered("page.html", include_str!("page.html"), Serde(View::new(report)?))
+}
+
+/// A template with the style of all pages.
+pub(crate) fn rendered(name: &str, template: &str, view: impl Into<Value>) -> Result<String, Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    environment.add_template("page.html", TEMPLATE)?;
-    Ok(environment.get_template("page.html")?.render(Serde(View::new(report)?))?)
+    environment.add_template("style.css", STYLE)?;
+    environment.add_template(name, template)?;
+    Ok(environment.get_template(name)?.render(view.into())?)
 }
 
 #[cfg(test)]

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use isoscan_metrics::{Better, Estimate};
-use isoscan_report::{Comparison, Observation, Pooled, comparison_csv, comparison_markdown};
+use isoscan_report::{
+    Comparison, Making, Observation, Pooled, Script, comparison_csv, comparison_markdown, comparison_page,
+};
 use rhai::{Array, Dynamic, Engine, Map};
 
 use crate::{
     Error,
+    ledger::PluginRecord,
     options::{Options, choice, list, text},
     state::Run,
     value::{argument, number, told},
@@ -72,7 +75,8 @@ impl Table {
 ///   subject count as their mean; `()` and what is not finite are left out of the mean and of `n`.
 /// - `pool(method, metric, #{ value: 0.4, ci95: [0.3, 0.5], n: 12, against: #{ none: #{ value: 0.1, ci95: [0.05, 0.15] } } })`:
 ///   a number that only the whole group has, such as a share of features or an area under a curve.
-/// - `write(name)`: writes `tables/name.csv` and `tables/name.md`, prints the table and gives its lines.
+/// - `write(name)`: writes `tables/name.csv`, `tables/name.md` and the page `tables/name.html`, prints the table and gives
+///   its lines.
 pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
     engine.register_type_with_name::<Table>("Comparison");
     let shared = run.clone();
@@ -191,10 +195,25 @@ pub(crate) fn told_estimate(estimate: &Estimate) -> Map {
     ])
 }
 
+/// The plugins that ran so far are what the numbers rest on.
+fn making(run: &Run) -> Making {
+    let plugin = |record: &PluginRecord| {
+        let PluginRecord { id, version, trust, library_sha256, weights_sha256, .. } = record;
+        let weights = weights_sha256.as_ref().map_or_else(String::new, |hash| format!(", weights sha256 {hash}"));
+        (format!("plugin {id}"), format!("{version}, {trust}, library sha256 {library_sha256}{weights}"))
+    };
+    Making {
+        engine_version: env!("CARGO_PKG_VERSION").to_owned(),
+        script: Script { name: run.script_name.clone(), sha256: run.script_sha256.clone() },
+        provenance: run.ledger().plugins.values().map(plugin).collect(),
+    }
+}
+
 fn write(run: &Run, table: &Table, name: &str) -> Result<Array, Error> {
     let table = table.lock();
     let markdown = comparison_markdown(&table)?;
-    for (ending, text) in [("csv", &comparison_csv(&table)?), ("md", &markdown)] {
+    let page = comparison_page(&table, &making(run))?;
+    for (ending, text) in [("csv", &comparison_csv(&table)?), ("md", &markdown), ("html", &page)] {
         let path = crate::write::place(run, &format!("tables/{name}.{ending}"))?;
         isoscan_io::write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
         run.wrote(&path)?;
