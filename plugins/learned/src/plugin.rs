@@ -13,6 +13,8 @@ use crate::{
 pub struct Learned<F: Family> {
     recipe: F::Recipe,
     networks: F::Networks,
+    /// How many the descriptor declares.
+    inputs: usize,
     threads: i32,
 }
 
@@ -29,15 +31,14 @@ impl<F: Family> Translator for Learned<F> {
             Ok::<_, Failure>((recipe, networks))
         };
         let (recipe, networks) = read()?;
-        Ok(Self { recipe, networks, threads: set_threads(config.threads) })
+        Ok(Self { recipe, networks, inputs: F::descriptor().inputs.len(), threads: set_threads(config.threads) })
     }
 
     /// Patch by patch, so that the bytes do not depend on which patches share a call.
     fn run(&mut self, call: &mut Call<'_>) -> Result<(), PluginError> {
         // libtorch keeps the number per calling thread.
         tch::set_num_threads(self.threads);
-        let declared = F::descriptor().inputs.len();
-        let inputs: Vec<Option<TensorView<'_>>> = (0..declared).map(|input| call.input(input)).collect();
+        let inputs: Vec<Option<TensorView<'_>>> = (0..self.inputs).map(|input| call.input(input)).collect();
         let batch = call.image().shape[0];
         for index in 0..batch {
             call.host.progress(index as f32 / batch as f32)?;

@@ -1,4 +1,6 @@
-use std::ops::Deref;
+use std::{collections::BTreeMap, ops::Deref};
+
+use tch::Tensor;
 
 use crate::{Error, Parameters};
 
@@ -30,6 +32,16 @@ impl<A: Architecture> Net<A> {
         let mut parameters = Parameters::new(seed, network);
         let architecture = A::build(&mut parameters, recipe)?;
         Ok(Self { parameters, architecture })
+    }
+
+    /// Builds it with the weights `prefix.*` of a file.
+    ///
+    /// # Errors
+    /// As [`Architecture::build`] and [`Parameters::load`].
+    pub fn loaded(recipe: &A::Recipe, prefix: &str, file: &BTreeMap<String, Tensor>) -> Result<Self, Error> {
+        let mut net = Self::new(recipe, 0, 0)?;
+        net.parameters.load(prefix, file)?;
+        Ok(net)
     }
 }
 
