@@ -55,6 +55,7 @@ mod reconstruction;
 mod scan;
 mod solid;
 mod texture;
+mod thick_slices;
 mod travel;
 mod truth;
 mod vessels;
@@ -74,7 +75,7 @@ pub use head::truth::HeadTruth;
 pub use head::{FindingPart, Head, HeadFinding, HeadMap, HeadSettings, Hypometabolism, head};
 pub use mr::kspace::{KspaceWindow, truncate_kspace};
 pub use mr::motion::Motion;
-pub use mr::protocol::{Encoding, MrFacts, MrProtocol, SliceProfile};
+pub use mr::protocol::{Encoding, MrFacts, MrProtocol};
 pub use mr::receive::Receive;
 pub use mr::scanners::{mr_protocol, mr_protocols};
 pub use mr::signal::{Relaxation, Sequence, double_null_inversions_ms, ernst_angle_deg, null_inversion_ms};
@@ -85,6 +86,7 @@ pub use radiograph::{
     Beam, Curve, Processing, Radiograph, RadiographProtocol, radiograph, radiograph_protocol, radiograph_protocols,
 };
 pub use scan::scan;
+pub use thick_slices::{SliceProfile, SliceSensitivity, thick_slices};
 pub use travel::Visit;
 pub use truth::{Finding, TruthRow};
 pub use vessels::{

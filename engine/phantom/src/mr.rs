@@ -6,8 +6,9 @@ use rustfft::num_complex::Complex32;
 use crate::head::substance::{SubstanceInField, label};
 use crate::mr::kspace::{Axis, KspaceWindow, add_noise, image_depth, image_plane, sample_depth};
 use crate::mr::motion::{Shift, sample_moving_plane};
-use crate::mr::protocol::{Encoding, MrProtocol, SliceProfile};
+use crate::mr::protocol::{Encoding, MrProtocol};
 use crate::random::{Purpose, between, hash, keyed};
+use crate::thick_slices::{Planes, SliceProfile, SliceSensitivity, shares};
 use crate::{Error, Head};
 
 pub(crate) mod kspace;
@@ -39,7 +40,9 @@ pub fn mr_scan(head: &Head, protocol: &MrProtocol, seed: u64, subject: u32) -> R
     let geometry = head.slices(protocol.slice_spacing_mm())?;
     let scan = Scan::new(head, protocol, &geometry, seed, subject);
     let slices: Vec<Vec<f32>> = match protocol.encoding {
-        Encoding::Slices { thickness_mm, profile, .. } => scan.sliced(&geometry, thickness_mm, profile),
+        Encoding::Slices { thickness_mm, profile, .. } => {
+            scan.sliced(&geometry, SliceSensitivity { profile, thickness_mm })
+        }
         Encoding::Volume { .. } => scan.volumetric(&geometry),
     };
     let [nx, ny, nz] = geometry.size();
@@ -120,14 +123,14 @@ impl<'a> Scan<'a> {
     }
 
     /// Slice by slice.
-    fn sliced(&self, geometry: &Geometry, thickness_mm: f64, profile: SliceProfile) -> Vec<Vec<f32>> {
+    fn sliced(&self, geometry: &Geometry, sensitivity: SliceSensitivity) -> Vec<Vec<f32>> {
         let planes = self.planes();
         let sigma = self.protocol.noise / (self.x.noise_power() * self.y.noise_power()).sqrt();
         (0..geometry.size()[2])
             .into_par_iter()
             .map(|slice| {
                 let middle_mm = geometry.origin_mm()[2] + slice as f64 * geometry.spacing_mm()[2];
-                let mut samples = self.averaged(&planes, middle_mm, thickness_mm, profile);
+                let mut samples = self.averaged(&planes, middle_mm, sensitivity);
                 self.add_noise(&mut samples, slice, sigma);
                 self.magnitude(&samples)
             })
@@ -135,15 +138,11 @@ impl<'a> Scan<'a> {
     }
 
     /// K-space of what a profile around `middle_mm` averages along z.
-    fn averaged(
-        &self,
-        planes: &[Vec<Complex32>],
-        middle_mm: f64,
-        thickness_mm: f64,
-        profile: SliceProfile,
-    ) -> Vec<Complex32> {
+    fn averaged(&self, planes: &[Vec<Complex32>], middle_mm: f64, sensitivity: SliceSensitivity) -> Vec<Complex32> {
+        let truth = &self.head.geometry;
+        let places = Planes { first_mm: truth.origin_mm()[2], step_mm: truth.spacing_mm()[2], count: truth.size()[2] };
         let mut samples = vec![Complex32::default(); self.x.acquired() * self.y.acquired()];
-        for (k, weight) in shares(&self.head.geometry, middle_mm, thickness_mm, profile) {
+        for (k, weight) in shares(places, middle_mm, sensitivity) {
             for (sum, &sample) in samples.iter_mut().zip(&planes[k]) {
                 *sum += sample * weight as f32;
             }
@@ -163,7 +162,8 @@ impl<'a> Scan<'a> {
             .into_par_iter()
             .map(|cell| {
                 let middle_mm = self.head.start_mm() + (cell as f64 + 0.5) * cell_mm;
-                self.averaged(&planes, middle_mm, cell_mm, SliceProfile::Rectangular)
+                let cell = SliceSensitivity { profile: SliceProfile::Rectangular, thickness_mm: cell_mm };
+                self.averaged(&planes, middle_mm, cell)
             })
             .collect();
         let z = Axis::new(count, slices.min(count), slices, KspaceWindow::Rectangular, true);
@@ -186,28 +186,6 @@ impl<'a> Scan<'a> {
     fn magnitude(&self, samples: &[Complex32]) -> Vec<f32> {
         image_plane(samples, [&self.x, &self.y]).into_iter().map(|v| (self.protocol.gain * v.norm()) as f32).collect()
     }
-}
-
-/// The planes of the truth that a slice averages, and their shares, which sum to one.
-fn shares(truth: &Geometry, middle_mm: f64, thickness_mm: f64, profile: SliceProfile) -> Vec<(usize, f64)> {
-    let step = truth.spacing_mm()[2];
-    let weight = |k: usize| {
-        let from = truth.origin_mm()[2] + k as f64 * step - middle_mm;
-        match profile {
-            SliceProfile::Rectangular => {
-                let half = 0.5 * thickness_mm;
-                ((from + 0.5 * step).min(half) - (from - 0.5 * step).max(-half)).max(0.0)
-            }
-            SliceProfile::Gaussian => {
-                let bell = (-4.0 * 2f64.ln() * (from / thickness_mm).powi(2)).exp();
-                if bell > 1e-3 { bell } else { 0.0 }
-            }
-        }
-    };
-    let all: Vec<(usize, f64)> =
-        (0..truth.size()[2]).map(|k| (k, weight(k))).filter(|(_, weight)| *weight > 1e-12).collect();
-    let sum: f64 = all.iter().map(|(_, weight)| weight).sum();
-    all.into_iter().map(|(k, weight)| (k, weight / sum)).collect()
 }
 
 #[cfg(test)]

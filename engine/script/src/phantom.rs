@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use isoscan_io::Source;
-use isoscan_phantom::{Acquisition, Grid, Kind, KspaceWindow, LabelMap, Order, Visit, draw};
+use isoscan_phantom::{
+    Acquisition, Grid, Kind, KspaceWindow, LabelMap, Order, SliceProfile, SliceSensitivity, Visit, draw,
+};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
 use serde_json::json;
 
@@ -34,8 +36,13 @@ type Verb<T> = Result<T, Box<EvalAltResult>>;
 /// Registers `image.truncate_kspace([nx, ny, nz], #{ window: "rectangular" | "hamming", sigma: 0.0, seed: 1 })` too: the
 /// image as a scanner of lower resolution would have made it, of the middle of its k-space, with complex noise of that
 /// standard deviation in the image's unit. An axis whose number stays is left as it is.
+///
+/// Registers `image.thick_slices(2, #{ profile: "rectangular" | "gaussian", thickness: 5.0, sigma: 0.0, seed: 1 })` too:
+/// the image as a scanner with so many times thicker slices would have made it. The thickness is the full width at half
+/// height of the slice sensitivity profile in mm; without it, slices touch. Sigma is as above, of Gaussian noise.
 pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
     of_image_and(engine, run, "truncate_kspace", truncate_kspace);
+    of_image_and(engine, run, "thick_slices", thick_slices);
     let shared = run.clone();
     engine.register_fn("phantom", move |subject: i64, protocol: &str| -> Verb<Map> {
         Ok(make(&shared, Kind::Abdomen.id(), subject, &[protocol.to_owned()], &Map::new())?)
@@ -63,6 +70,22 @@ fn truncate_kspace(run: &Run, scan: &Scan, matrix: &Dynamic, options: &Map) -> R
     let coarse = isoscan_phantom::truncate_kspace(&scan.volume, matrix, window, sigma, seed)?;
     let step = json!({
         "verb": "truncate_kspace", "matrix": matrix, "window": options.text("window")?, "sigma": sigma, "seed": seed
+    });
+    scan.then(run, coarse, step)
+}
+
+fn thick_slices(run: &Run, scan: &Scan, factor: &Dynamic, options: &Map) -> Result<Scan, Error> {
+    let options = Options::new("thick_slices", options, &["profile", "thickness", "sigma", "seed"])?;
+    let profiles = [("rectangular", SliceProfile::Rectangular), ("gaussian", SliceProfile::Gaussian)];
+    let profile = options.choice("profile", &profiles, SliceProfile::Rectangular)?;
+    let seed = options.get("seed").map_or(Ok(run.seed), |value| whole("seed", value).map(|seed| seed as u64))?;
+    let (factor, sigma) = (whole("factor", factor)?, options.number("sigma", 0.0)?);
+    let thickness_mm = options.number("thickness", factor as f64 * scan.volume.geometry().spacing_mm()[2])?;
+    let sensitivity = SliceSensitivity { profile, thickness_mm };
+    let coarse = isoscan_phantom::thick_slices(&scan.volume, factor, sensitivity, sigma, seed)?;
+    let step = json!({
+        "verb": "thick_slices", "factor": factor, "profile": options.text("profile")?, "thickness_mm": thickness_mm,
+        "sigma": sigma, "seed": seed
     });
     scan.then(run, coarse, step)
 }

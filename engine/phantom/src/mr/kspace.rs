@@ -223,7 +223,7 @@ pub fn truncate_kspace(
 }
 
 /// The grid of `matrix` voxels over the same field of view.
-fn coarsened(geometry: &Geometry, matrix: [usize; 3]) -> Result<Geometry, Error> {
+pub(crate) fn coarsened(geometry: &Geometry, matrix: [usize; 3]) -> Result<Geometry, Error> {
     let factor: [f64; 3] = std::array::from_fn(|a| geometry.size()[a] as f64 / matrix[a] as f64);
     let spacing = std::array::from_fn(|a| geometry.spacing_mm()[a] * factor[a]);
     let first = geometry.world_from_voxel().apply(factor.map(|f| 0.5 * (f - 1.0)));

@@ -1,7 +1,7 @@
 use crate::mr::kspace::KspaceWindow;
 use crate::mr::motion::Motion;
 use crate::mr::receive::Receive;
-use crate::{Error, Sequence};
+use crate::{Error, Sequence, SliceProfile};
 
 /// How the third axis is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -21,16 +21,6 @@ pub enum Encoding {
         /// Size of a voxel along z, mm.
         partition_mm: f64,
     },
-}
-
-/// Shape of the excitation along z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SliceProfile {
-    /// All of the thickness and nothing else.
-    Rectangular,
-    /// A bell whose full width at half height is the thickness.
-    Gaussian,
 }
 
 /// How an MR scanner makes an image: everything that tells one series of a head from another.
