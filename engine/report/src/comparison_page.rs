@@ -178,7 +178,7 @@ mod tests {
     fn a_method_is_judged_against_each_baseline_in_words() {
         let html = made(&sample());
         assert!(html.contains("<b>net</b> against none"), "{html}");
-        assert!(html.contains("better in <b>share</b>") && html.contains("undecided in <b>mae</b>"), "{html}");
+        assert!(html.contains("better</span> in <b>share</b>") && html.contains("undecided in <b>mae</b>"), "{html}");
         assert!(!html.contains("<b>none</b> against none"));
         assert!(html.contains("+0.250 [+0.125, +0.500]") && html.contains("0.600 (n = 1)"), "{html}");
         assert!(html.contains("net 1.0.0") && html.contains("n = 2 subjects."));
