@@ -30,9 +30,12 @@ pub struct Healing {
     pub eta: f64,
     /// Ways that are averaged; those of an inversion without noise are all the same.
     pub samples: usize,
-    /// Voxels whose smoothed difference, in widths of the image's range, is larger are taken from the second way; none where
+    /// Voxels whose mean difference, in widths of the image's range, is larger are taken from the second way; none where
     /// it is 0, and then there is no second way.
     pub threshold: f64,
+    /// Pixels to each side over which the difference is averaged, with its sign: what is drawn anew of a fold is as much
+    /// darker here as it is brighter there, a lesion is one of both throughout.
+    pub reach: i64,
 }
 
 impl Healing {
@@ -40,11 +43,12 @@ impl Healing {
     pub(crate) fn params() -> Vec<Param> {
         vec![
             Param::choice("encode", &["noise", "inversion"], "add noise, or walk the sampler backwards"),
-            Param::float("level", [0.001, 1.0], 0.18, "", "how far towards noise, as a share of the whole way"),
+            Param::float("level", [0.001, 1.0], 0.25, "", "how far towards noise, as a share of the whole way"),
             Param::int("strides", [1, 1000], 5, "", "network calls on the way back"),
             Param::float("eta", [0.0, 1.0], 1.0, "", "noise that is added on the way back"),
-            Param::int("samples", [1, 64], 2, "", "ways back that are averaged"),
-            Param::float("threshold", [0.0, 1.0], 0.1, "", "keep voxels that differ less; 0 keeps none"),
+            Param::int("samples", [1, 64], 4, "", "ways back that are averaged"),
+            Param::float("threshold", [0.0, 1.0], 0.09, "", "keep voxels that differ less; 0 keeps none"),
+            Param::int("reach", [0, 16], 2, "", "pixels to each side over which the difference is averaged"),
         ]
     }
 
@@ -64,6 +68,7 @@ impl Healing {
             eta: params.float("eta")?,
             samples: params.int("samples")? as usize,
             threshold: params.float("threshold")?,
+            reach: params.int("reach")?,
         })
     }
 }
@@ -86,15 +91,16 @@ pub(crate) fn healed(
     if healing.threshold == 0.0 {
         return Ok(first);
     }
-    let sick = sick(image, &first, 2.0 * healing.threshold)?;
+    let sick = sick(image, &first, 2.0 * healing.threshold, healing.reach)?;
     way.mean(image, healing, Some(&sick))
 }
 
-/// 1 where the mean over 3 x 3 of the difference exceeds `most`, or does so at a neighbour.
-fn sick(image: &Tensor, healed: &Tensor, most: f64) -> Result<Tensor, Failure> {
-    let difference = image.f_sub(healed)?.f_abs()?;
-    let smooth = difference.f_avg_pool2d([3, 3], [1, 1], [1, 1], false, false, None::<i64>)?;
-    let beyond = smooth.f_gt(most)?.f_to_kind(tch::Kind::Float)?;
+/// 1 where the mean difference over all within `reach` to each side exceeds `most`, or does so at a neighbour.
+fn sick(image: &Tensor, healed: &Tensor, most: f64, reach: i64) -> Result<Tensor, Failure> {
+    let difference = image.f_sub(healed)?;
+    let width = 2 * reach + 1;
+    let mean = difference.f_avg_pool2d([width, width], [1, 1], [reach, reach], false, false, None::<i64>)?;
+    let beyond = mean.f_abs()?.f_gt(most)?.f_to_kind(tch::Kind::Float)?;
     Ok(beyond.f_max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], false)?)
 }
 
