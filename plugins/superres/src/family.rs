@@ -6,7 +6,7 @@ use isoscan_nn::{
 use isoscan_sdk::{Axes, Descriptor, Input, Modality, Output, Param, Patching, PluginError, Refine, TrainConfig, Unit};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::{Doubling, Forward, Recipe, SCALES, factors_of, refined};
+use crate::{Doubling, Forward, Recipe, SCALES, Trained, cascade::statistics, enlarged, refined};
 
 /// A training of super-resolution.
 #[derive(Debug)]
@@ -32,13 +32,13 @@ pub(crate) fn forward() -> Param {
     Param::choice(
         "forward",
         &Forward::WORDS,
-        "how the coarse image came about: middle of k-space, means, or both by axis",
+        "how the coarse image came about: middle of k-space in-plane and thick slices, or one of both along every axis",
     )
 }
 
 impl Family for SuperRes {
     type Recipe = Recipe;
-    type Networks = Net<Doubling>;
+    type Networks = Vec<Trained>;
     const NAME: &'static str = "superres";
 
     /// The whole volume in one call: intensities are scaled by its mean and deviation, and k-space is of the whole.
@@ -63,7 +63,7 @@ impl Family for SuperRes {
                 scale(),
                 Param::choice(
                     "consistency",
-                    &["off", "project"],
+                    &["project", "off"],
                     "project: the output degrades to the input exactly, noise and all, by the model `forward`",
                 ),
                 forward(),
@@ -137,39 +137,21 @@ impl Family for SuperRes {
         Ok(())
     }
 
-    fn load(recipe: &Recipe, weights: &Weights) -> Result<Net<Doubling>, Failure> {
+    fn load(recipe: &Recipe, weights: &Weights) -> Result<Vec<Trained>, Failure> {
         let mut network = Net::<Doubling>::new(&recipe.network, recipe.schedule.seed, NUMBERS[0])?;
         network.parameters_mut().load(NETWORK, weights)?;
-        Ok(network)
+        Ok(vec![Trained { factors: recipe.factors, network }])
     }
 
+    /// Without projection, which a patch of a larger image does not allow: k-space is of the whole.
     fn translate(
-        network: &Net<Doubling>,
+        networks: &Vec<Trained>,
         _recipe: &Recipe,
         image: &Tensor,
         place: &Place<'_>,
     ) -> Result<Tensor, Failure> {
-        let chosen = place.params.choice("scale")?;
-        let factors = factors_of(chosen).ok_or_else(|| PluginError::invalid(format_args!("unknown scale {chosen}")))?;
-        let [x, y, z] = factors.map(|factor| factor as i64);
-        let [mean, deviation] = statistics(image)?;
-        let made = refined(network, &image.f_sub(&mean)?.f_div(&deviation)?, [z, y, x])?;
-        let made = made.f_mul(&deviation)?.f_add(&mean)?;
-        if place.params.choice("consistency")? == "off" {
-            return Ok(made);
-        }
-        let forward = Forward::of(place.params.choice("forward")?);
-        Ok(forward.projected(&made, image, [z, y, x])?.f_to_kind(Kind::Float)?)
+        enlarged(networks, image, place.params)
     }
-}
-
-/// Mean and standard deviation of each item of a batch, `[batch, 1, 1, 1, 1]`; the deviation of a constant one is tiny.
-fn statistics(image: &Tensor) -> Result<[Tensor; 2], Error> {
-    let axes = &[1_i64, 2, 3, 4][..];
-    let wide = image.f_to_kind(Kind::Double)?;
-    let mean = wide.f_mean_dim(axes, true, Kind::Double)?;
-    let deviation = wide.f_sub(&mean)?.f_square()?.f_mean_dim(axes, true, Kind::Double)?.f_sqrt()?;
-    Ok([mean.f_to_kind(Kind::Float)?, deviation.f_clamp_min(1e-6)?.f_to_kind(Kind::Float)?])
 }
 
 /// A batch and its truth on the scale of the former, with contrast and brightness changed by chance: a patch has not
@@ -201,10 +183,16 @@ fn planes(image: &Tensor, factors: [i64; 3]) -> Result<Tensor, Error> {
 
 #[cfg(test)]
 mod tests {
-    use isoscan_learned::testing::{Bundle, Session, resumed_difference};
-    use isoscan_sdk::{ParamValue, TrainContext, harness::Array};
+    use std::fs;
+
+    use isoscan_learned::testing::{Session, resumed_difference};
+    use isoscan_sdk::{
+        ParamValue, TrainContext,
+        harness::{Array, Plugin},
+    };
 
     use super::*;
+    use crate::Cascade;
 
     const CONTEXT: TrainContext = TrainContext {
         paired: true,
@@ -245,11 +233,12 @@ mod tests {
         (Array::new([2, 1, 1, 16, 16], &source), Array::new([2, 1, 1, 32, 32], &target))
     }
 
-    fn trained(variant: &str, steps: u64) -> (Vec<String>, Bundle<SuperRes>, tempfile::TempDir) {
+    fn trained(variant: &str, steps: u64) -> (Vec<String>, Plugin<Cascade>, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
-        let (differing, bundle) =
+        let (differing, _) =
             resumed_difference::<SuperRes>(dir.path(), &tiny(variant), &CONTEXT, steps, squares).unwrap();
-        (differing, bundle, dir)
+        let plugin = Plugin::create_in(&dir.path().join("whole"), 1).unwrap();
+        (differing, plugin, dir)
     }
 
     fn item(array: &Array) -> Array {
@@ -332,5 +321,42 @@ mod tests {
         assert_eq!(unpaired, "super-resolution learns from pairs: train it with --paired");
         let same = begin(&TrainContext { refine: [1; 3], ..CONTEXT });
         assert_eq!(same, "recipe: scale must be in the scales finer than the input, found 1");
+    }
+
+    #[test]
+    fn each_axis_is_doubled_by_the_network_that_learned_it() {
+        let (_, mut in_plane, dir) = trained("edsr", 4);
+        let through = TrainContext { refine: [1, 1, 2], patch: [16, 1, 16], ..CONTEXT };
+        let mut session = Session::<SuperRes>::begin_with(&tiny("hybrid"), 2, 1, None, &through).unwrap();
+        let (coarse, fine) = squares(1);
+        let upright = |values: &[f32], z: usize| Array::new([2, 1, z, 1, 16], values);
+        let half: Vec<f32> = fine.as_slice().chunks(2).map(|pair| 0.5 * (pair[0] + pair[1])).collect();
+        session.step(0, &upright(coarse.as_slice(), 16), &upright(&half, 32)).unwrap();
+        session.save(&dir.path().join("through"), false).unwrap();
+        let mut through_plane = Plugin::<Cascade>::create_in(&dir.path().join("through"), 1).unwrap();
+
+        let both = dir.path().join("both/weights");
+        for (name, from) in [("in-plane", "whole"), ("through-plane", "through")] {
+            fs::create_dir_all(both.join(name)).unwrap();
+            for file in fs::read_dir(dir.path().join(from).join("weights")).unwrap() {
+                let file = file.unwrap();
+                fs::copy(file.path(), both.join(name).join(file.file_name())).unwrap();
+            }
+        }
+        let mut joined = Plugin::<Cascade>::create_in(&dir.path().join("both"), 1).unwrap();
+        let image = Array::new([1, 1, 4, 16, 4], item(&coarse).as_slice());
+        let of = |plugin: &mut Plugin<Cascade>, scale: &str| {
+            plugin.run(&[&image], &[("scale", scale.into())]).unwrap().as_slice().to_vec()
+        };
+        assert_eq!(of(&mut joined, "2x2x1"), of(&mut in_plane, "2x2x1"));
+        assert_eq!(of(&mut joined, "1x1x2"), of(&mut through_plane, "1x1x2"));
+        assert_ne!(of(&mut joined, "1x1x2"), of(&mut in_plane, "1x1x2"));
+    }
+
+    #[test]
+    fn an_untrained_scale_is_refused_with_those_that_are_there() {
+        let (_, mut plugin, _dir) = trained("edsr", 2);
+        let refused = plugin.run(&[&item(&squares(1).0)], &[("scale", "8x8x8".into())]).unwrap_err().message;
+        assert!(refused.contains("2x2x1") && refused.contains("1x1x4"), "{refused}");
     }
 }

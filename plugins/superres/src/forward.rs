@@ -12,22 +12,22 @@ pub enum Forward {
     /// The middle of k-space: `D` samples, at the coarse voxels, the waves of at most `n / 2` cycles; `U` fills the rest of
     /// k-space with zeros. MR.
     Kspace,
-    /// The mean over the fine voxels in a coarse one; `U` repeats. Thick slices of CT.
+    /// The mean over the fine voxels in a coarse one; `U` repeats. Slices that touch and have a rectangular profile.
     Mean,
-    /// The middle of k-space along x and y, the mean along z. MR in slices.
+    /// The middle of k-space along x and y, the mean along z. MR in slices; thick slices of CT on a kept matrix.
     Slices,
 }
 
 impl Forward {
     /// The words of the parameter `forward`.
-    pub const WORDS: [&'static str; 3] = ["kspace", "mean", "slices"];
+    pub const WORDS: [&'static str; 3] = ["slices", "kspace", "mean"];
 
     /// The model of a word; unknown ones are the first.
     pub fn of(word: &str) -> Self {
         match word {
+            "kspace" => Self::Kspace,
             "mean" => Self::Mean,
-            "slices" => Self::Slices,
-            _ => Self::Kspace,
+            _ => Self::Slices,
         }
     }
 

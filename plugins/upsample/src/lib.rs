@@ -1,7 +1,8 @@
 //! Interpolation onto a finer grid: the baselines of learned super-resolution.
 //!
 //! The fine voxels fill the coarse one, so their centres lie at `(m + 1/2) / f - 1/2` coarse voxels. B-spline, Lanczos
-//! and linear interpolation are those of `isoscan-imaging`; `zero_fill` extends the discrete spectrum.
+//! and linear interpolation are those of `isoscan-imaging`; `zero_fill` extends the discrete spectrum; `nearest` repeats the
+//! coarse voxel, which is no interpolation at all.
 //!
 //! ```
 //! use isoscan_sdk::harness::{Array, Plugin};
@@ -60,7 +61,7 @@ impl Translator for Upsample {
             params: vec![
                 Param::choice(
                     "method",
-                    &["bspline", "lanczos3", "linear", "zero-fill"],
+                    &["bspline", "lanczos3", "linear", "zero-fill", "nearest"],
                     "how values between are found",
                 ),
                 Param::choice("factor", &FACTORS.map(|(name, _)| name), "fine voxels per coarse one along x, y, z"),
@@ -130,13 +131,21 @@ mod tests {
     #[test]
     fn constant_image_stays_constant_by_every_method_and_factor() {
         let image = Array::new([1, 1, 2, 3, 4], &[7.5; 24]);
-        for method in ["bspline", "lanczos3", "linear", "zero-fill"] {
+        for method in ["bspline", "lanczos3", "linear", "zero-fill", "nearest"] {
             for (factor, [fx, fy, fz]) in FACTORS {
                 let made = run(&image, method, factor);
                 assert_eq!(made.shape(), [1, 1, 2 * fz, 3 * fy, 4 * fx], "{method} {factor}");
                 assert!(made.as_slice().iter().all(|v| (v - 7.5).abs() < 1e-4), "{method} {factor}");
             }
         }
+    }
+
+    #[test]
+    fn nearest_repeats_the_coarse_voxels() {
+        let made = run(&Array::new([1, 1, 2, 1, 2], &[1.0, 2.0, 3.0, 4.0]), "nearest", "2x1x1");
+        assert_eq!(made.as_slice(), [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]);
+        let made = run(&Array::new([1, 1, 2, 1, 2], &[1.0, 2.0, 3.0, 4.0]), "nearest", "1x1x3");
+        assert_eq!(made.as_slice(), [1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0, 3.0, 4.0]);
     }
 
     #[test]
