@@ -6,7 +6,7 @@ use isoscan_nn::{
 };
 use tch::{Kind, Tensor, no_grad};
 
-use crate::{Critic, Recipe};
+use crate::{Critic, Recipe, structure::edges_of_its_own};
 
 /// Both couples under training; of every pair the first serves the way to the target contrast, the second the way back.
 #[derive(Debug)]
@@ -59,12 +59,13 @@ impl Couples {
     /// # Errors
     /// A [`Failure`] of the networks.
     pub fn step(&mut self, recipe: &Recipe, step: u64, images: [&Tensor; 2]) -> Result<Losses, Failure> {
-        let descent = recipe.schedule.descent(step);
+        let descent = Descent { clip: Some(LONGEST), ..recipe.schedule.descent(step) };
         let [source, target] = images;
         let made = [self.rough[0].live().forward(source, None)?, self.rough[1].live().forward(target, None)?];
         let back = [self.rough[1].live().forward(&made[0], None)?, self.rough[0].live().forward(&made[1], None)?];
         let cycle = absolute_difference(&back[0], source)?.f_add(&absolute_difference(&back[1], target)?)?;
         let rough = self.adversaries[0].judge(&made[0])?.f_add(&self.adversaries[1].judge(&made[1])?)?;
+        let structure = edges_of_its_own(&made[0], source)?.f_add(&edges_of_its_own(&made[1], target)?)?;
         let strides = [
             self.stride(recipe, step, 0, target, &made[1].detach())?,
             self.stride(recipe, step, 1, source, &made[0].detach())?,
@@ -83,7 +84,8 @@ impl Couples {
         }
         let loss = rough
             .f_add(&cycle.f_mul_scalar(recipe.cycle_weight)?)?
-            .f_add(&diffusive)?
+            .f_add(&structure.f_mul_scalar(recipe.structure_weight)?)?
+            .f_add(&diffusive.f_mul_scalar(recipe.adversarial_weight)?)?
             .f_add(&clean.f_mul_scalar(recipe.clean_weight)?)?;
         let [forth, return_] = &mut self.rough;
         let [first, second] = &mut self.denoisers;
@@ -107,6 +109,7 @@ impl Couples {
         Ok(vec![
             ("rough", value(&rough)?),
             ("cycle", value(&cycle)?),
+            ("structure", value(&structure)?),
             ("diffusive", value(&diffusive)?),
             ("clean", value(&clean)?),
             ("discriminator", discriminator),
@@ -125,13 +128,13 @@ impl Couples {
         let times = told(&stride.times, &self.diffusion)?;
         let critic = self.critics[way].live();
         let score = |image: &Tensor| critic.forward(image, &stride.later, &times);
-        let mut loss = Adversarial::Softplus.discriminator(&score(&stride.earlier)?, &score(made)?)?;
+        let real = score(&stride.earlier)?;
+        let mut loss = Adversarial::Softplus.discriminator(&real, &score(made)?)?;
         let value = loss.f_double_value(&[])?;
         if recipe.penalty > 0.0 && descent.step.is_multiple_of(recipe.penalty_every) {
-            let mean =
-                |image: &Tensor| Ok(score(image)?.f_mean_dim(Some([1_i64, 2, 3].as_slice()), false, Kind::Float)?);
-            let penalty = gradient_penalty(&stride.earlier, mean)?;
-            loss = loss.f_add(&penalty.f_mul_scalar(0.5 * recipe.penalty)?)?;
+            let places = real.numel() as f64 / stride.times.len() as f64;
+            let penalty = gradient_penalty(&stride.earlier, score)?;
+            loss = loss.f_add(&penalty.f_mul_scalar(0.5 * recipe.penalty / places)?)?;
         }
         descend(&loss, &mut [self.critics[way].parts()], descent)?;
         Ok(value)
@@ -157,7 +160,7 @@ impl Couples {
         let later = earlier.f_mul(&kept.f_sqrt()?)?.f_add(&normal(2, &size)?.f_mul(&rest)?)?;
         Ok(Stride {
             clean: clean.shallow_clone(),
-            guess: guess.shallow_clone(),
+            guess: guess.f_add(&normal(5, &size)?.f_mul_scalar(recipe.guess_noise)?)?,
             earlier,
             later,
             times,
@@ -216,6 +219,8 @@ impl Couples {
 
 /// Names of the ways in files.
 pub(crate) const WAYS: [&str; 2] = ["forward", "backward"];
+/// Longest gradient of one update: those of critics that have just begun to see are long.
+const LONGEST: f64 = 5.0;
 /// Keeps the strides apart from other random numbers.
 const STRIDES: u64 = 0x7374_7269_6465;
 
