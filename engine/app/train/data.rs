@@ -325,16 +325,18 @@ impl Stock {
     }
 
     fn read(&self, member: &Member, descriptor: &Descriptor) -> Result<Subject, Failure> {
-        let mut volumes: Vec<isoscan_imaging::Volume> = Vec::new();
+        let (mut volumes, mut first_scale) = (Vec::<isoscan_imaging::Volume>::new(), None);
         for picture in &member.images {
-            let volume = picture.read()?;
             let grid = volumes.first().map(|first| first.geometry().clone());
-            volumes.push(prepare_side(descriptor, picture.side, &volume, grid.as_ref())?);
+            let (volume, scale) = prepare_side(descriptor, picture.side, &picture.read()?, grid.as_ref(), None)?;
+            first_scale = if volumes.is_empty() { scale } else { first_scale };
+            volumes.push(volume);
         }
         let truth = match (&member.truth, volumes.first()) {
             (Some(picture), Some(first)) => {
                 let grid = refined(first.geometry(), self.refine)?;
-                Some(prepare_side(descriptor, picture.side, &picture.read()?, Some(&grid))?)
+                let scale = first_scale.filter(|_| self.refine != [1; 3]);
+                Some(prepare_side(descriptor, picture.side, &picture.read()?, Some(&grid), scale)?.0)
             }
             _ => None,
         };

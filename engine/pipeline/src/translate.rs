@@ -3,8 +3,8 @@ use std::{borrow::Cow, collections::BTreeMap, sync::atomic::AtomicBool};
 use isoscan_abi::{Axes, Context, Descriptor, Input, ParamValue, Refine};
 use isoscan_host::{Plugin, Request, TensorBuf};
 use isoscan_imaging::{
-    Blend, Blender, Geometry, Interpolation, Orientation, Patch, PatchGrid, Restoration, Volume, gather, refined,
-    with_spacing,
+    Blend, Blender, Geometry, IntensityScale, Interpolation, Orientation, Patch, PatchGrid, Restoration, Volume,
+    gather, refined, with_spacing,
 };
 
 use crate::normalize::normalized;
@@ -141,6 +141,8 @@ pub enum Side {
 /// Brings an image of a training into the frame that [`translate`] brings images into: patient axes, and a spacing that the
 /// plugin was made for, or the grid `onto`, and the intensities that the input declares. A target has the modality and unit
 /// of the output, spacings divided by its factors, and the input's kind of intensities where the output keeps its meaning.
+/// Those follow from the image itself, and come beside it, unless `scale` tells them: what [`translate`] makes is taken back
+/// by the scale of its input, so the finer truth of an image has the scale of that image.
 ///
 /// # Errors
 /// [`Error::Modality`] and [`Error::Unit`] for an image that the plugin does not take or give, [`Error::Descriptor`] for
@@ -150,7 +152,8 @@ pub fn prepare_side(
     side: Side,
     image: &Volume,
     onto: Option<&Geometry>,
-) -> Result<Volume, Error> {
+    scale: Option<IntensityScale>,
+) -> Result<(Volume, Option<IntensityScale>), Error> {
     let (declared, factors) = match side {
         Side::Input(number) => (descriptor.inputs.get(number).cloned(), [1; 3]),
         Side::Target(factors) => (descriptor.inputs.first().map(|input| as_target(descriptor, input)), factors),
@@ -171,7 +174,11 @@ pub fn prepare_side(
             Some(spacing_mm) => resampled(&with_spacing(turned.geometry(), spacing_mm)?),
         },
     };
-    Ok(normalized(&brought, &declared)?.0.into_owned())
+    if let (Some(scale), true) = (scale, declared.normalize.is_some()) {
+        return Ok((scale.apply(&brought), Some(scale)));
+    }
+    let (volume, scale) = normalized(&brought, &declared)?;
+    Ok((volume.into_owned(), scale))
 }
 
 /// The output as if it were an input.
@@ -308,4 +315,64 @@ fn gathered(plugin: &Plugin, image: &Volume, batch: &[Patch]) -> Result<TensorBu
         gather(image, patch, out)?;
     }
     Ok(tensor)
+}
+
+#[cfg(test)]
+mod tests {
+    use isoscan_abi::{Normalize, Output, Patching, Region};
+    use isoscan_imaging::{Modality, Unit};
+    use ndarray::Array3;
+
+    use super::*;
+
+    fn doubling() -> Descriptor {
+        let normalize = Some(Normalize::ZScore { region: Region::All });
+        Descriptor {
+            id: "finer".into(),
+            version: "1.0.0".into(),
+            name: String::new(),
+            summary: String::new(),
+            family: String::new(),
+            inputs: vec![Input { normalize, ..Input::any("image", "") }],
+            output: Output { refine: Refine::Fixed([2, 1, 1]), ..Output::like_input("") },
+            patching: Patching::whole(Axes::Volume),
+            params: Vec::new(),
+            deterministic: true,
+            synthetic: false,
+        }
+    }
+
+    fn row(values: &[f32], geometry: Geometry) -> Volume {
+        let voxels = Array3::from_shape_vec((1, 1, values.len()), values.to_vec()).unwrap();
+        Volume::new(voxels, geometry, Modality::Mr, Unit::Arbitrary).unwrap()
+    }
+
+    #[test]
+    fn the_finer_truth_of_an_image_has_the_intensities_that_its_translation_is_taken_back_by() {
+        let descriptor = doubling();
+        let coarse = row(&[2.0, 4.0], Geometry::axis_aligned([2, 1, 1], [2.0, 1.0, 1.0]).unwrap());
+        let grid = refined(coarse.geometry(), [2, 1, 1]).unwrap();
+        let fine = row(&[0.0, 4.0, 2.0, 6.0], grid.clone());
+        let (source, scale) = prepare_side(&descriptor, Side::Input(0), &coarse, None, None).unwrap();
+        assert_eq!(source.as_slice(), [-1.0, 1.0]);
+        let truth = Side::Target([2, 1, 1]);
+        let (target, same) = prepare_side(&descriptor, truth, &fine, Some(&grid), scale).unwrap();
+        assert_eq!((target.as_slice(), target.unit()), (&[-3.0, 1.0, -1.0, 3.0][..], Unit::Normalized));
+        assert_eq!(same.unwrap().undo(&target, Unit::Arbitrary).as_slice(), fine.as_slice());
+        let (_, own) = prepare_side(&descriptor, truth, &fine, Some(&grid), None).unwrap();
+        assert!((own.unwrap().scale() - 5f64.sqrt()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn intensities_of_an_output_with_another_meaning_are_left_alone() {
+        let plain = doubling();
+        let (modality, unit) = (Some(isoscan_abi::Modality::Ct), Some(isoscan_abi::Unit::Hounsfield));
+        let output = Output { modality, unit, ..plain.output.clone() };
+        let grid = Geometry::axis_aligned([2, 1, 1], [1.0; 3]).unwrap();
+        let ct = row(&[-1000.0, 40.0], grid.clone()).with_meaning(Modality::Ct, Unit::Hounsfield);
+        let scale = IntensityScale::new(2.0, 1.0).ok();
+        let descriptor = Descriptor { output, ..plain };
+        let (target, _) = prepare_side(&descriptor, Side::Target([1; 3]), &ct, Some(&grid), scale).unwrap();
+        assert_eq!(target.as_slice(), ct.as_slice());
+    }
 }
