@@ -291,7 +291,7 @@ try { phantom("brain", 2, "a30-t2", #{colour: 1}); } catch (e) { print(e.message
 fn a_script_makes_the_image_of_a_coarser_scanner() {
     let folder = TempDir::new().unwrap();
     let text = r#"
-let thin = phantom("abdomen", 0, "c-thin", #{pixels: 32, pixel_mm: 11, length_mm: 8}).image;
+let thin = phantom("abdomen", 0, "c-thin", #{pixels: 32, pixel_mm: 8, length_mm: 8}).image;
 let thick = thin.thick_slices(2);
 print(`${thick.size} ${thick.spacing} ${thick.unit}`);
 print(thin.thick_slices(2, #{profile: "gaussian", thickness: 5.0, sigma: 3.0, seed: 4}).size);
@@ -302,7 +302,7 @@ try { thin.thick_slices(2, #{profile: "square"}); } catch (e) { print(e.message)
     let (script, out) = (script(folder.path(), text), folder.path().join("out"));
     let told = succeed(&["run", script.to_str().unwrap(), "--out", out.to_str().unwrap()]);
     let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines[..3], ["[32, 32, 2] [11.0, 11.0, 4.0] HU", "[32, 32, 2]", "[22.0, 44.0, 2.0]"]);
+    assert_eq!(lines[..3], ["[32, 32, 2] [8.0, 8.0, 4.0] HU", "[32, 32, 2]", "[16.0, 32.0, 2.0]"]);
     assert_eq!(lines[3], "factor must be a divisor of the number of slices, found 3");
     assert_eq!(lines[4], "profile must be one of rectangular, gaussian, found square");
 }
