@@ -14,9 +14,22 @@ pub fn auroc(scores: &[f64], has_finding: &[bool], seed: u64) -> Result<Estimate
         return Err(Error::LengthMismatch { x: scores.len(), y: has_finding.len() });
     }
     require_finite(scores)?;
-    bootstrap(scores.len(), seed, |sample| {
-        let of_kind = |kind: bool| sample.iter().filter(move |&&s| has_finding[s] == kind).map(|&s| scores[s]);
-        area(of_kind(true).collect(), of_kind(false).collect())
+    bootstrap(scores.len(), seed, |sample| area_of(scores, has_finding, sample))
+}
+
+/// What a change of the cases adds to the [`auroc`] of a reader who sees them before and after, with a bootstrap interval that
+/// draws a case with both of its scores.
+///
+/// # Errors
+/// As [`auroc`].
+pub fn auroc_gain(before: &[f64], after: &[f64], has_finding: &[bool], seed: u64) -> Result<Estimate, Error> {
+    if let Some(odd) = [before, after].into_iter().find(|scores| scores.len() != has_finding.len()) {
+        return Err(Error::LengthMismatch { x: odd.len(), y: has_finding.len() });
+    }
+    require_finite(before)?;
+    require_finite(after)?;
+    bootstrap(before.len(), seed, |sample| {
+        Some(area_of(after, has_finding, sample)? - area_of(before, has_finding, sample)?)
     })
 }
 
@@ -57,6 +70,12 @@ pub fn afroc(cases: &[ReadCase], seed: u64) -> Result<Estimate, Error> {
         let highest = |case: &ReadCase| case.false_marks.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         area(lesions, drawn().filter(|case| case.lesions == 0).map(highest).collect())
     })
+}
+
+/// [`area`] of the cases that a sample drew.
+fn area_of(scores: &[f64], has_finding: &[bool], sample: &[usize]) -> Option<f64> {
+    let of_kind = |kind: bool| sample.iter().filter(move |&&s| has_finding[s] == kind).map(|&s| scores[s]).collect();
+    area(of_kind(true), of_kind(false))
 }
 
 /// The share of pairs in which the positive has the higher score, ties counting half.
@@ -135,6 +154,18 @@ mod tests {
         }
         assert!(matches!(auroc(&[1.0, 2.0], &[true, true], 3), Err(Error::Undefined { .. })));
         assert_eq!(auroc(&[1.0], &[], 3), Err(Error::LengthMismatch { x: 1, y: 0 }));
+    }
+
+    #[test]
+    fn a_gain_in_area_is_that_of_the_same_cases() {
+        let findings = [true, true, false, false];
+        let before = [3.0, 1.0, 2.0, 1.0];
+        let gain = auroc_gain(&before, &[4.0, 3.0, 2.0, 1.0], &findings, 3).unwrap();
+        assert_eq!((gain.value, gain.n), (0.375, 4));
+        assert!(gain.ci95[0] >= 0.0, "no sample loses: {gain:?}");
+        let same = auroc_gain(&before, &before, &findings, 3).unwrap();
+        assert_eq!((same.value, same.ci95), (0.0, [0.0; 2]));
+        assert_eq!(auroc_gain(&before, &[1.0], &findings, 3), Err(Error::LengthMismatch { x: 1, y: 4 }));
     }
 
     #[test]

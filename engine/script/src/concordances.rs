@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use isoscan_metrics::{Estimate, RESAMPLES, ShareGain, ccc, share_gain_by_subject};
+use isoscan_metrics::{Estimate, RESAMPLES, ShareGain, ccc, share_gain_by_subject, share_gain_by_unit};
 use rhai::{Dynamic, Engine, Map};
 
 use crate::{
@@ -57,7 +57,8 @@ impl Features {
 /// - `shares()`: for each method but the reference the share of features with CCC at or above the threshold as `pool` of a
 ///   `comparison` takes it, with the gain over `none` under `against`; beside it `features`, `undefined`, `rising` (the
 ///   share whose CCC is above that of `none`), and of the `units`, one for each group and class of features (first order,
-///   texture, and each kind of filtered image), `units_rising`: the share whose mean CCC is above that of `none`.
+///   texture, and each kind of filtered image), `units_rising`: the share whose mean CCC is above that of `none`, and
+///   `share_of_units`, for `pool` too: the share whose mean CCC is at or above the threshold.
 pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
     engine.register_type_with_name::<Features>("Features");
     engine.register_fn("feature_pairs", || -> Verb<Features> { Ok(features(&Map::new())?) });
@@ -103,7 +104,8 @@ fn add(measured: &mut Measured, subject: &str, group: &str, method: &str, values
     Ok(())
 }
 
-fn is_shape(name: &str) -> bool {
+/// Whether a feature sees the mask alone.
+pub(crate) fn is_shape(name: &str) -> bool {
     name.split('_').nth(1).is_some_and(|family| family.starts_with("shape"))
 }
 
@@ -129,14 +131,16 @@ fn shares(measured: &Measured, seed: u64) -> Result<Map, Error> {
     }
     let (keys, subjects, before) = pairs(measured, &measured.none);
     let mut told = Map::new();
+    let units = units(&keys);
+    let threshold = measured.threshold;
     for method in methods {
         let (_, _, after) = pairs(measured, method);
-        let gain = share_gain_by_subject(&before, &after, &subjects, measured.threshold, seed, RESAMPLES)?;
-        let mut map = share(&gain);
-        if method != measured.none {
-            let change = Estimate { value: gain.gain, ci95: gain.ci95, n: gain.subjects };
-            let against = Map::from([(measured.none.as_str().into(), Dynamic::from_map(told_estimate(&change)))]);
-            map.insert("against".into(), against.into());
+        let none = (method != measured.none).then_some(measured.none.as_str());
+        let gain = share_gain_by_subject(&before, &after, &subjects, threshold, seed, RESAMPLES)?;
+        let mut map = share(&gain, none);
+        let gain = share_gain_by_unit(&before, &after, &subjects, &units, threshold, seed, RESAMPLES)?;
+        map.insert("share_of_units".into(), share(&gain, none).into());
+        if none.is_some() {
             rising(&keys, &before, &after).into_iter().for_each(|(name, value)| {
                 map.insert(name.into(), value);
             });
@@ -146,11 +150,24 @@ fn shares(measured: &Measured, seed: u64) -> Result<Map, Error> {
     Ok(told)
 }
 
-fn share(gain: &ShareGain) -> Map {
+fn share(gain: &ShareGain, none: Option<&str>) -> Map {
     let mut map = told_estimate(&Estimate { value: gain.after, ci95: gain.after_ci95, n: gain.subjects });
     map.insert("features".into(), Dynamic::from_int(gain.features as i64));
     map.insert("undefined".into(), Dynamic::from_int(gain.undefined as i64));
+    if let Some(none) = none {
+        let change = Estimate { value: gain.gain, ci95: gain.ci95, n: gain.subjects };
+        let against = Map::from([(none.into(), Dynamic::from_map(told_estimate(&change)))]);
+        map.insert("against".into(), against.into());
+    }
     map
+}
+
+/// The number of each feature's unit: one for each group and class of features.
+fn units(keys: &[(&str, &str)]) -> Vec<usize> {
+    let of = |&(group, name): &(&str, &str)| (group.to_owned(), class(name).to_owned());
+    let known: std::collections::BTreeSet<(String, String)> = keys.iter().map(of).collect();
+    let numbers: BTreeMap<(String, String), usize> = known.into_iter().enumerate().map(|(n, unit)| (unit, n)).collect();
+    keys.iter().map(|key| numbers[&of(key)]).collect()
 }
 
 /// (group, feature) in the order of their names, the subject of each pair, and the pairs of each.
@@ -229,6 +246,7 @@ mod tests {
         assert_eq!((number("net", "rising"), number("net", "units_rising")), (0.5, 0.5));
         let net = found["net"].read_lock::<Map>().unwrap();
         assert_eq!((net["features"].as_int(), net["units"].as_int()), (Ok(2), Ok(2)));
+        assert_eq!(net["share_of_units"].read_lock::<Map>().unwrap()["value"].as_float(), Ok(1.0));
         assert!(!found.contains_key("reference"));
     }
 

@@ -31,7 +31,7 @@ use crate::{
 /// - `path_error(image, truth)`, `path_error(image, truth, #{ axis: "y", mask: body, bone: [1600, 1.69] })`: mean absolute error of
 ///   the water-equivalent length of rays along a voxel axis, mm ([`metrics::water_path_error`]).
 /// - `regions(labels, #{ air: 0, soft: [1, 2] })`: a mask by name of the labels with these numbers.
-/// - `auroc(scores, findings)`, `afroc(cases)` with cases `#{ lesions: 1, hits: [0.9], false_marks: [] }`, `mean(values)`: a
+/// - `auroc(scores, findings)`, `auroc_gain(before, after, findings)`, `afroc(cases)` with cases `#{ lesions: 1, hits: [0.9], false_marks: [] }`, `mean(values)`: a
 ///   `value` with `ci95` and `n`; `spearman(x, y)`.
 pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
     engine.register_fn("agreement", |scan: Scan, truth: Scan| -> Verb<Map> {
@@ -77,10 +77,14 @@ pub(crate) fn register(engine: &mut Engine, run: &Arc<Run>) {
 fn register_statistics(engine: &mut Engine, run: &Arc<Run>) {
     let shared = run.clone();
     engine.register_fn("auroc", move |scores: Array, findings: Array| -> Verb<Map> {
-        let flag = |value: &Dynamic| value.as_bool().map_err(|_| argument("findings", "true or false", told(value)));
-        let findings = findings.iter().map(flag).collect::<Result<Vec<_>, Error>>()?;
-        let scores = numbers("scores", &scores)?;
+        let (scores, findings) = (numbers("scores", &scores)?, flags("findings", &findings)?);
         Ok(told_estimate(&metrics::auroc(&scores, &findings, shared.seed).map_err(Error::from)?))
+    });
+    let shared = run.clone();
+    engine.register_fn("auroc_gain", move |before: Array, after: Array, findings: Array| -> Verb<Map> {
+        let (before, after) = (numbers("before", &before)?, numbers("after", &after)?);
+        let findings = flags("findings", &findings)?;
+        Ok(told_estimate(&metrics::auroc_gain(&before, &after, &findings, shared.seed).map_err(Error::from)?))
     });
     let shared = run.clone();
     engine.register_fn("afroc", move |cases: Array| -> Verb<Map> {
@@ -99,6 +103,11 @@ fn register_statistics(engine: &mut Engine, run: &Arc<Run>) {
 
 fn numbers(what: &str, values: &Array) -> Result<Vec<f64>, Error> {
     values.iter().map(|value| number(what, value)).collect()
+}
+
+fn flags(what: &str, values: &Array) -> Result<Vec<bool>, Error> {
+    let flag = |value: &Dynamic| value.as_bool().map_err(|_| argument(what, "true or false", told(value)));
+    values.iter().map(flag).collect()
 }
 
 fn read_case(case: &Dynamic) -> Result<ReadCase, Error> {

@@ -18,7 +18,7 @@ pub fn one_hot(domains: &[usize], count: usize) -> Result<Tensor, Error> {
 ///
 /// ```
 /// use isoscan_nn::values;
-/// use isoscan_routegan::mixed;
+/// use isoscan_route::mixed;
 ///
 /// assert_eq!(values(&mixed(2, 0, 0.25, 3)?)?, [0.25, 0.0, 0.75]);
 /// assert_eq!(values(&mixed(1, 1, 0.25, 3)?)?, [0.0, 1.0, 0.0]);

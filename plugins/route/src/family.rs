@@ -1,59 +1,33 @@
-use isoscan_learned::{Failure, Family, Losses, Place, Weights, from_slices, into_slices};
+use std::marker::PhantomData;
+
+use isoscan_learned::{Failure, Family, Losses, Place, Plane, Weights, from_slices, into_slices};
 use isoscan_nn::Net;
-use isoscan_sdk::{Axes, Descriptor, Input, Modality, Output, Param, Patching, PluginError, TrainConfig, Unit};
+use isoscan_sdk::{Descriptor, Param, PluginError, TrainConfig};
 use tch::Tensor;
 
-use crate::{Recipe, RouteGan, RoutedNet, mixed, recipe, training::GENERATOR};
+use crate::{
+    Recipe, RoutedNet, Task, mixed,
+    training::{GENERATOR, Learner},
+};
 
-impl Family for RouteGan {
+/// The family of routable networks.
+#[derive(Debug)]
+pub struct RouteGan<T> {
+    learner: Learner,
+    task: PhantomData<T>,
+}
+
+impl<T: Task> Family for RouteGan<T> {
     type Recipe = Recipe;
     type Networks = Net<RoutedNet>;
     const NAME: &'static str = "routegan";
 
-    /// Whole slices, so that the result does not depend on how a slice is cut; the halo is the receptive field of the
-    /// default architecture.
     fn descriptor() -> Descriptor {
-        let halo = recipe::GENERATOR.halo();
-        Descriptor {
-            id: "routegan".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            name: "RouteGAN".into(),
-            summary: "Gives CT slices of any protocol the texture of one of many, or of a mixture of two".into(),
-            family: "routegan".into(),
-            inputs: vec![Input {
-                modalities: vec![Modality::Ct],
-                units: vec![Unit::Hounsfield],
-                spacing_mm: Some([[1.2, 1.8], [1.2, 1.8], [0.5, 10.0]]),
-                range: Some([-1100.0, 3100.0]),
-                ..Input::any("image", "CT slices of any protocol in HU")
-            }],
-            output: Output::like_input("the slices in the texture of the target domain, HU"),
-            patching: Patching {
-                axes: Axes::Slices,
-                size: [0, 0, 1],
-                multiple: [8, 8, 1],
-                halo: [halo, halo, 0],
-                max_batch: 8,
-            },
-            params: vec![
-                Param::int(
-                    "target",
-                    [-1, 63],
-                    -1,
-                    "",
-                    "number of the domain in weights/recipe.json, from 0; -1: the one trained towards",
-                ),
-                Param::int("mix_with", [-1, 63], -1, "", "number of a second domain, as target"),
-                Param::float("mix", [0.0, 1.0], 0.0, "", "share of the second domain in the route"),
-                Param::float("strength", [0.0, 1.0], 1.0, "", "share of the change that is applied"),
-            ],
-            deterministic: true,
-            synthetic: true,
-        }
+        T::descriptor()
     }
 
     fn params() -> Vec<Param> {
-        Recipe::params()
+        Recipe::params::<T>()
     }
 
     fn recipe(config: &TrainConfig) -> Result<Recipe, PluginError> {
@@ -61,30 +35,30 @@ impl Family for RouteGan {
     }
 
     fn begin(recipe: &Recipe) -> Result<Self, Failure> {
-        Ok(Self::new(recipe)?)
+        Ok(Self { learner: Learner::new(recipe)?, task: PhantomData })
     }
 
     /// Two sides without names are two domains: both draws then hold the source and the target.
     fn step(&mut self, recipe: &Recipe, step: u64, source: &Tensor, target: &Tensor) -> Result<Losses, Failure> {
-        let [source, target] = [source, target].map(|side| into_slices(side)?.f_div_scalar(recipe.hu_scale));
+        let [source, target] = [source, target].map(|side| scaled(recipe, &Plane::of(side).turned(side)?));
         let (mut source, mut target) = (source?, target?);
         if recipe.two_sided {
             source = Tensor::f_cat(&[source, target], 0)?;
             target = source.shallow_clone();
         }
-        Ok(self.update(recipe, step, &source, &target)?)
+        Ok(self.learner.update(recipe, step, &source, &target)?)
     }
 
     fn weights(&self) -> Vec<(String, Tensor)> {
-        self.kept()
+        self.learner.kept()
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {
-        self.named()
+        self.learner.named()
     }
 
     fn resume(&mut self, state: &Weights) -> Result<(), Failure> {
-        Ok(self.take(state)?)
+        Ok(self.learner.take(state)?)
     }
 
     fn load(recipe: &Recipe, weights: &Weights) -> Result<Self::Networks, Failure> {
@@ -102,10 +76,22 @@ impl Family for RouteGan {
         let params = place.params;
         let [target, mix_with] = ["target", "mix_with"].map(|id| recipe.domain(params.int(id)?));
         let route = mixed(target?, mix_with?, params.float("mix")?, recipe.domains.len())?;
-        let scaled = into_slices(image)?.f_div_scalar(recipe.hu_scale)?;
-        let residual = from_slices(&generator.residual(&scaled, &route)?, image.size()[2])?;
-        Ok(image.f_add(&residual.f_mul_scalar(params.float("strength")? * recipe.hu_scale)?)?)
+        let plane = Plane::of(image);
+        let turned = plane.turned(image)?;
+        let slices = scaled(recipe, &turned)?;
+        let [rows, columns] = [slices.size()[2], slices.size()[3]];
+        let missing = |extent: i64| (extent as usize).next_multiple_of(recipe.generator.multiple()) as i64 - extent;
+        let whole = slices.f_pad([0, missing(columns), 0, missing(rows)], "replicate", None)?;
+        let residual = generator.residual(&whole, &route)?.f_narrow(2, 0, rows)?.f_narrow(3, 0, columns)?;
+        let gain = params.float("strength")? * recipe.scale;
+        let residual = plane.turned(&from_slices(&residual.f_mul_scalar(gain)?, turned.size()[2])?)?;
+        Ok(image.f_add(&residual)?)
     }
+}
+
+/// Axial slices `[batch * z, 1, y, x]` in the scale of the networks.
+fn scaled(recipe: &Recipe, image: &Tensor) -> Result<Tensor, tch::TchError> {
+    into_slices(image)?.f_sub_scalar(recipe.zero)?.f_div_scalar(recipe.scale)
 }
 
 #[cfg(test)]
@@ -119,6 +105,22 @@ mod tests {
     };
 
     use super::*;
+    use crate::{Defaults, of_ct};
+
+    #[derive(Debug)]
+    struct Any;
+
+    impl Task for Any {
+        fn descriptor() -> Descriptor {
+            of_ct("any", "Any", "Any images")
+        }
+
+        fn defaults() -> Defaults {
+            Defaults { unit: "", zero: 0.0, scale: 200.0 }
+        }
+    }
+
+    type Tested = RouteGan<Any>;
 
     fn tiny() -> Vec<(&'static str, ParamValue)> {
         vec![
@@ -136,8 +138,8 @@ mod tests {
         TrainContext { domains, target_domain: Some("medium".into()), ..TrainContext::default() }
     }
 
-    fn begin(seed: u64, resume: Option<&Path>) -> Result<Session<RouteGan>, Failure> {
-        Session::<RouteGan>::begin_with(&tiny(), seed, 6, resume, &three())
+    fn begin(seed: u64, resume: Option<&Path>) -> Result<Session<Tested>, Failure> {
+        Session::<Tested>::begin_with(&tiny(), seed, 6, resume, &three())
     }
 
     /// One 16x16 slice per domain: a ramp of 1 HU per voxel with a checkerboard of 10, 40 and 80 HU.
@@ -150,7 +152,7 @@ mod tests {
         Array::new([3, 1, 1, 16, 16], &voxels.collect::<Vec<_>>())
     }
 
-    fn trained(dir: &Path) -> (Session<RouteGan>, Bundle<RouteGan>) {
+    fn trained(dir: &Path) -> (Session<Tested>, Bundle<Tested>) {
         let names = [
             "adversarial",
             "agreement",
@@ -168,7 +170,7 @@ mod tests {
             assert_eq!(losses.keys().collect::<Vec<_>>(), names);
         }
         session.save(dir, false).unwrap();
-        (session, Bundle::<RouteGan>::create_in(dir, 1).unwrap())
+        (session, Bundle::<Tested>::create_in(dir, 1).unwrap())
     }
 
     fn farthest(a: &Array, b: &Array) -> f32 {
@@ -179,7 +181,7 @@ mod tests {
     fn session_resumed_from_its_checkpoint_writes_the_same_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let sides = |step| (patches(step), patches(step + 1));
-        let (differing, _) = resumed_difference::<RouteGan>(dir.path(), &tiny(), &three(), 6, sides).unwrap();
+        let (differing, _) = resumed_difference::<Tested>(dir.path(), &tiny(), &three(), 6, sides).unwrap();
         assert!(differing.is_empty(), "{differing:?}");
     }
 
@@ -189,8 +191,8 @@ mod tests {
         begin(3, None).unwrap().save(dir.path(), true).unwrap();
         let refused = begin(4, Some(&dir.path().join("checkpoint"))).err().unwrap();
         assert_eq!(refused.message, "the checkpoint was made with other parameters, data, steps or seed");
-        let begin = |context| Session::<RouteGan>::begin_with(&tiny(), 3, 6, None, &context).err().unwrap().message;
-        assert_eq!(begin(TrainContext { paired: true, ..three() }), "routegan learns from unpaired scans");
+        let begin = |context| Session::<Tested>::begin_with(&tiny(), 3, 6, None, &context).err().unwrap().message;
+        assert_eq!(begin(TrainContext { paired: true, ..three() }), "it learns from unpaired images");
         let elsewhere = TrainContext { target_domain: Some("ultra".into()), ..three() };
         assert_eq!(begin(elsewhere), "target domain 'ultra' is not one of soft, medium, sharp");
     }
@@ -242,7 +244,7 @@ mod tests {
     #[test]
     fn two_sides_without_names_are_two_domains() {
         let dir = tempfile::tempdir().unwrap();
-        let mut session = Session::<RouteGan>::begin(&tiny(), 1, 2, None).unwrap();
+        let mut session = Session::<Tested>::begin(&tiny(), 1, 2, None).unwrap();
         session.step(0, &patches(0), &patches(1)).unwrap();
         session.save(dir.path(), false).unwrap();
         let recipe: Recipe = isoscan_nn::read_recipe(&dir.path().join("weights/recipe.json")).unwrap();
@@ -250,29 +252,29 @@ mod tests {
     }
 
     #[test]
-    fn shipped_weights_fit_their_recipe_and_change_a_slice() {
-        let mut plugin = Bundle::<RouteGan>::create_in(Path::new(env!("CARGO_MANIFEST_DIR")), 1).unwrap();
-        let source = patches(0);
-        let made = plugin.run(&[&source], &[]).unwrap();
-        assert!(made.as_slice().iter().all(|hu| hu.is_finite()));
-        assert_ne!(made.as_slice(), source.as_slice());
+    fn a_frontal_radiograph_is_translated_as_the_same_axial_slice() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, mut plugin) = trained(dir.path());
+        let voxels = patches(9).as_slice()[..11 * 13].to_vec();
+        let axial = plugin.run(&[&Array::new([1, 1, 1, 11, 13], &voxels)], &[]).unwrap();
+        let frontal = plugin.run(&[&Array::new([1, 1, 11, 1, 13], &voxels)], &[]).unwrap();
+        assert_eq!(axial.as_slice(), frontal.as_slice());
+        assert_ne!(axial.as_slice(), voxels);
     }
 
     #[test]
     fn domains_bundles_and_slices_that_cannot_be_used_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let refused = Bundle::<RouteGan>::create_in(dir.path(), 1).err().unwrap();
+        let refused = Bundle::<Tested>::create_in(dir.path(), 1).err().unwrap();
         assert!(refused.message.starts_with("recipe: No such file"), "{}", refused.message);
         let (_, mut plugin) = trained(dir.path());
         let refused = plugin.run(&[&patches(0)], &[("target", ParamValue::Int(3))]).unwrap_err();
         assert_eq!(refused.message, "the weights know no domain 3, they know 0 soft, 1 medium, 2 sharp");
         let refused = plugin.run(&[&Array::zeros([1, 2, 1, 16, 16])], &[]).unwrap_err();
         assert_eq!(refused.message, "expected 1 channel, found 2");
-        let refused = plugin.run(&[&Array::zeros([1, 1, 1, 15, 16])], &[]).unwrap_err();
-        assert!(refused.message.starts_with("image must be [batch, 1, y, x] with y and x multiples of 2"));
 
         fs::write(dir.path().join("weights/routegan.safetensors"), b"").unwrap();
-        let refused = Bundle::<RouteGan>::create_in(dir.path(), 1).err().unwrap();
+        let refused = Bundle::<Tested>::create_in(dir.path(), 1).err().unwrap();
         assert!(refused.message.starts_with("not a safetensors file: "), "{}", refused.message);
     }
 }

@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use crate::Recipe;
 
-/// CycleGAN training (Zhu et al. 2017): unpaired patches of two domains, two generators, two discriminators.
+/// Two generators and two discriminators under training, on unpaired patches of two domains.
 ///
 /// One step updates the generators with the discriminators as they are,
 /// ```text
@@ -13,7 +13,7 @@ use crate::Recipe;
 /// ```
 /// and then each discriminator on `(D(real) - 1)^2 + D(pooled)^2`.
 #[derive(Debug)]
-pub struct CycleGan {
+pub(crate) struct Couple {
     generators: [Trainee<Generator>; 2],
     adversaries: [Adversary; 2],
 }
@@ -22,7 +22,7 @@ pub struct CycleGan {
 pub(crate) const GENERATORS: [&str; 2] = ["forward", "backward"];
 const ADVERSARIES: [&str; 2] = ["target", "source"];
 
-impl CycleGan {
+impl Couple {
     /// Fresh networks; all random numbers follow from the recipe's seed.
     pub(crate) fn new(recipe: &Recipe) -> Result<Self, Error> {
         recipe.check()?;
@@ -91,7 +91,7 @@ impl CycleGan {
         all
     }
 
-    /// Takes [`CycleGan::named`] from a checkpoint.
+    /// Takes [`Couple::named`] from a checkpoint.
     pub(crate) fn take(&mut self, state: &Weights) -> Result<(), Error> {
         for (generator, name) in self.generators.iter_mut().zip(GENERATORS) {
             generator.load(&format!("generator.{name}"), state)?;

@@ -3,12 +3,18 @@ use isoscan_nn::{DiscriminatorRecipe, Error, GeneratorRecipe, Norm, in_range};
 use isoscan_sdk::{Param, PluginError, TrainConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::{Defaults, Task};
+
 /// What made the weights, and what is needed to use them: `recipe.json` beside them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// The network sees HU divided by this.
-    pub hu_scale: f64,
+    /// The value that is 0 to the networks.
+    #[serde(default)]
+    pub zero: f64,
+    /// The difference that is 1 to the networks.
+    #[serde(alias = "hu_scale")]
+    pub scale: f64,
     /// Seed, steps and rates.
     pub schedule: Schedule,
     /// Both generators.
@@ -24,9 +30,10 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The parameters of training, each with the default that the shipped weights were made with.
-    pub(crate) fn params() -> Vec<Param> {
-        let (generator, discriminator) = (GeneratorRecipe::default(), DiscriminatorRecipe::default());
+    /// The parameters of training, with the defaults of the task. `training/README.md` tells those of shipped weights.
+    pub(crate) fn params<T: Task>() -> Vec<Param> {
+        let Defaults { unit, zero, scale, generator } = T::defaults();
+        let discriminator = DiscriminatorRecipe::default();
         let mut params = Schedule::params(2e-4);
         params.extend([
             Param::int("width", [1, 256], generator.width, "", "channels of the generator's stem"),
@@ -55,7 +62,8 @@ impl Recipe {
             Param::float("cycle_weight", [0.0, 1e6], 10.0, "", "weight of the cycle loss"),
             Param::float("identity_weight", [0.0, 1e6], 5.0, "", "weight of the identity loss"),
             Param::int("pool", [0, 9999], 50, "", "made patches each discriminator looks back on"),
-            Param::float("hu_scale", [1.0, 10000.0], 200.0, "HU", "the networks see HU divided by this"),
+            Param::float("zero", [-1e6, 1e6], zero, unit, "the value that is 0 to the networks"),
+            Param::float("scale", [1e-6, 1e6], scale, unit, "the difference that is 1 to the networks"),
         ]);
         params
     }
@@ -65,7 +73,8 @@ impl Recipe {
         let params = &config.params;
         let norm = if params.choice("norm")? == "instance" { Norm::Instance } else { Norm::None };
         Ok(Self {
-            hu_scale: params.float("hu_scale")?,
+            zero: params.float("zero")?,
+            scale: params.float("scale")?,
             schedule: Schedule::of(config)?,
             generator: GeneratorRecipe {
                 width: params.int("width")?,
@@ -89,7 +98,8 @@ impl Recipe {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.schedule.check()?;
-        in_range("hu_scale", self.hu_scale, 1.0..=10000.0)?;
+        in_range("zero", self.zero, -1e6..=1e6)?;
+        in_range("scale", self.scale, 1e-6..=1e6)?;
         in_range("cycle_weight", self.cycle_weight, 0.0..=1e6)?;
         in_range("identity_weight", self.identity_weight, 0.0..=1e6)?;
         in_range("pool", self.pool as f64, 0.0..=9999.0)

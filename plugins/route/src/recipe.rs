@@ -3,7 +3,7 @@ use isoscan_nn::{Adversarial, Dim, DomainGanRecipe, Error, Norm, in_range};
 use isoscan_sdk::{Param, PluginError, TrainConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Conditioning, RoutedRecipe};
+use crate::{Conditioning, Defaults, RoutedRecipe, Task};
 
 /// What made the weights, and what is needed to use them: `recipe.json` beside them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,8 +16,12 @@ pub struct Recipe {
     /// The training had two sides, not named domains.
     #[serde(default)]
     pub two_sided: bool,
-    /// The network sees HU divided by this.
-    pub hu_scale: f64,
+    /// The value that is 0 to the network.
+    #[serde(default)]
+    pub zero: f64,
+    /// The difference that is 1 to the network.
+    #[serde(alias = "hu_scale")]
+    pub scale: f64,
     /// Seed, steps and rates.
     pub schedule: Schedule,
     /// The generator.
@@ -48,7 +52,8 @@ pub(crate) const GENERATOR: RoutedRecipe =
 
 impl Recipe {
     /// The parameters of training. `training/README.md` tells those of the shipped weights.
-    pub(crate) fn params() -> Vec<Param> {
+    pub(crate) fn params<T: Task>() -> Vec<Param> {
+        let Defaults { unit, zero, scale } = T::defaults();
         let weight = |id, default, text| Param::float(id, [0.0, 1e6], default, "", text);
         let mut params = Schedule::params(1e-3);
         params.extend([
@@ -71,7 +76,8 @@ impl Recipe {
             weight("agreement_weight", 0.1, "weight of equal results by way of another domain; 0 leaves it out"),
             weight("noise_weight", 1.0, "weight of equal noise power in flat regions; 0 leaves it out"),
             Param::int("pool", [0, 9999], 50, "", "made patches the discriminator looks back on"),
-            Param::float("hu_scale", [1.0, 10000.0], 200.0, "HU", "the networks see HU divided by this"),
+            Param::float("zero", [-1e6, 1e6], zero, unit, "the value that is 0 to the networks"),
+            Param::float("scale", [1e-6, 1e6], scale, unit, "the difference that is 1 to the networks"),
         ]);
         params
     }
@@ -82,7 +88,7 @@ impl Recipe {
     pub(crate) fn of(config: &TrainConfig) -> Result<Self, PluginError> {
         let (params, context) = (&config.params, &config.context);
         if context.paired {
-            return Err(PluginError::invalid("routegan learns from unpaired scans"));
+            return Err(PluginError::invalid("it learns from unpaired images"));
         }
         let mut domains = context.domains.clone();
         if domains.is_empty() {
@@ -116,7 +122,8 @@ impl Recipe {
             domains,
             target,
             two_sided: context.domains.is_empty(),
-            hu_scale: params.float("hu_scale")?,
+            zero: params.float("zero")?,
+            scale: params.float("scale")?,
             schedule: Schedule::of(config)?,
             generator,
             discriminator,
@@ -145,7 +152,8 @@ impl Recipe {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.schedule.check()?;
-        in_range("hu_scale", self.hu_scale, 1.0..=10000.0)?;
+        in_range("zero", self.zero, -1e6..=1e6)?;
+        in_range("scale", self.scale, 1e-6..=1e6)?;
         for (field, weight) in [
             ("domain_weight", self.domain_weight),
             ("cycle_weight", self.cycle_weight),

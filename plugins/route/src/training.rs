@@ -7,7 +7,7 @@ use tch::{Reduction, Tensor};
 
 use crate::{Recipe, RoutedNet, one_hot};
 
-/// RouteGAN training: unpaired patches of K domains, one routable generator, one discriminator that also names the domain.
+/// One routable generator and one discriminator that also names the domain, under training on unpaired patches of K domains.
 ///
 /// With x of domain d, a target domain t and y = G(x, t), one step updates the generator on
 /// ```text
@@ -16,7 +16,7 @@ use crate::{Recipe, RoutedNet, one_hot};
 /// ```
 /// with a further domain u, and then the discriminator on real and pooled images and `domain_weight * CE(D(real), d)`.
 #[derive(Debug)]
-pub struct RouteGan {
+pub(crate) struct Learner {
     generator: Trainee<RoutedNet>,
     discriminator: Trainee<DomainGan>,
     pool: ImagePool,
@@ -32,7 +32,7 @@ const NOISE_BANDS: i64 = 8;
 const FLAT: f64 = 0.05;
 const TEXTURE_GAIN: f64 = 5.0;
 
-impl RouteGan {
+impl Learner {
     /// Fresh networks; all random numbers follow from the recipe's seed.
     pub(crate) fn new(recipe: &Recipe) -> Result<Self, Error> {
         recipe.check()?;
@@ -136,7 +136,7 @@ impl RouteGan {
         all
     }
 
-    /// Takes [`RouteGan::named`] from a checkpoint.
+    /// Takes [`Learner::named`] from a checkpoint.
     pub(crate) fn take(&mut self, state: &Weights) -> Result<(), Error> {
         self.generator.load(GENERATOR, state)?;
         self.discriminator.load(DISCRIMINATOR, state)?;
@@ -213,7 +213,8 @@ mod tests {
             domains: ["quiet", "same", "loud"].map(str::to_owned).to_vec(),
             target: 0,
             two_sided: false,
-            hu_scale: 1.0,
+            zero: 0.0,
+            scale: 1.0,
             schedule: Schedule { seed: 1, steps, learning_rate: 2e-3, constant_share: 0.5, average_decay: 0.95 },
             generator: RoutedRecipe {
                 domains: 3,
@@ -257,7 +258,7 @@ mod tests {
     #[test]
     fn training_brings_the_noise_of_each_domain_nearer_to_its_own() {
         let recipe = tiny(200);
-        let mut training = RouteGan::new(&recipe).unwrap();
+        let mut training = Learner::new(&recipe).unwrap();
         for step in 0..200 {
             training.update(&recipe, step, &textures(step, 0), &textures(step, 1)).unwrap();
         }
@@ -281,13 +282,13 @@ mod tests {
     #[test]
     fn batches_without_equal_shares_and_bad_recipes_are_errors() {
         let recipe = tiny(1);
-        let mut training = RouteGan::new(&recipe).unwrap();
+        let mut training = Learner::new(&recipe).unwrap();
         let five = textures(0, 0).narrow(0, 0, 5);
         assert!(matches!(training.update(&recipe, 0, &five, &five), Err(Error::ImageShape { .. })));
-        let refused = RouteGan::new(&Recipe { noise_weight: -1.0, ..tiny(1) }).map(|_| ());
+        let refused = Learner::new(&Recipe { noise_weight: -1.0, ..tiny(1) }).map(|_| ());
         assert!(matches!(refused, Err(Error::Recipe { field: "noise_weight", .. })));
         let four = DomainGanRecipe { domains: 4, ..tiny(1).discriminator };
-        let refused = RouteGan::new(&Recipe { discriminator: four, ..tiny(1) }).map(|_| ());
+        let refused = Learner::new(&Recipe { discriminator: four, ..tiny(1) }).map(|_| ());
         assert!(matches!(refused, Err(Error::Recipe { field: "discriminator domains", .. })));
     }
 }

@@ -1,52 +1,34 @@
-use isoscan_learned::{Failure, Family, Losses, Place, Weights, from_slices, into_slices};
-use isoscan_nn::{Generator, GeneratorRecipe, Net};
-use isoscan_sdk::{Axes, Descriptor, Input, Modality, Output, Param, Patching, PluginError, TrainConfig, Unit};
+use std::marker::PhantomData;
+
+use isoscan_learned::{Failure, Family, Losses, Place, Plane, Weights, from_slices, into_slices};
+use isoscan_nn::{Generator, Net};
+use isoscan_sdk::{Descriptor, Param, PluginError, TrainConfig};
 use tch::Tensor;
 
-use crate::{CycleGan, Recipe, training::GENERATORS};
+use crate::{
+    Recipe, Task,
+    training::{Couple, GENERATORS},
+};
 
-impl Family for CycleGan {
+/// The family of residual CycleGANs.
+#[derive(Debug)]
+pub struct CycleGan<T> {
+    couple: Couple,
+    task: PhantomData<T>,
+}
+
+impl<T: Task> Family for CycleGan<T> {
     type Recipe = Recipe;
     /// Forward and backward.
     type Networks = [Net<Generator>; 2];
     const NAME: &'static str = "cyclegan";
 
-    /// Whole slices, so that the result does not depend on how a slice is cut; the halo is the receptive field of the
-    /// default architecture.
     fn descriptor() -> Descriptor {
-        let halo = GeneratorRecipe::default().halo();
-        Descriptor {
-            id: "cyclegan".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            name: "CycleGAN".into(),
-            summary: "Gives CT slices the texture of another protocol, learned from unpaired scans".into(),
-            family: "cyclegan".into(),
-            inputs: vec![Input {
-                modalities: vec![Modality::Ct],
-                units: vec![Unit::Hounsfield],
-                spacing_mm: Some([[1.2, 1.8], [1.2, 1.8], [0.5, 10.0]]),
-                range: Some([-1100.0, 3100.0]),
-                ..Input::any("image", "CT slices of the source protocol in HU")
-            }],
-            output: Output::like_input("the slices in the target protocol's texture, HU"),
-            patching: Patching {
-                axes: Axes::Slices,
-                size: [0, 0, 1],
-                multiple: [4, 4, 1],
-                halo: [halo, halo, 0],
-                max_batch: 8,
-            },
-            params: vec![
-                Param::choice("direction", &["forward", "backward"], "forward: source to target protocol"),
-                Param::float("strength", [0.0, 1.0], 1.0, "", "share of the change that is applied"),
-            ],
-            deterministic: true,
-            synthetic: true,
-        }
+        T::descriptor()
     }
 
     fn params() -> Vec<Param> {
-        Recipe::params()
+        Recipe::params::<T>()
     }
 
     fn recipe(config: &TrainConfig) -> Result<Recipe, PluginError> {
@@ -54,24 +36,24 @@ impl Family for CycleGan {
     }
 
     fn begin(recipe: &Recipe) -> Result<Self, Failure> {
-        Ok(Self::new(recipe)?)
+        Ok(Self { couple: Couple::new(recipe)?, task: PhantomData })
     }
 
     fn step(&mut self, recipe: &Recipe, step: u64, source: &Tensor, target: &Tensor) -> Result<Losses, Failure> {
-        let [source, target] = [source, target].map(|side| into_slices(side)?.f_div_scalar(recipe.hu_scale));
-        self.update(recipe, step, [&source?, &target?])
+        let [source, target] = [source, target].map(|side| scaled(recipe, &Plane::of(side).turned(side)?));
+        self.couple.update(recipe, step, [&source?, &target?])
     }
 
     fn weights(&self) -> Vec<(String, Tensor)> {
-        self.kept()
+        self.couple.kept()
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {
-        self.named()
+        self.couple.named()
     }
 
     fn resume(&mut self, state: &Weights) -> Result<(), Failure> {
-        Ok(self.take(state)?)
+        Ok(self.couple.take(state)?)
     }
 
     fn load(recipe: &Recipe, weights: &Weights) -> Result<Self::Networks, Failure> {
@@ -90,11 +72,22 @@ impl Family for CycleGan {
         place: &Place<'_>,
     ) -> Result<Tensor, Failure> {
         let generator = if place.params.choice("direction")? == "backward" { backward } else { forward };
-        let scaled = into_slices(image)?.f_div_scalar(recipe.hu_scale)?;
-        let gain = place.params.float("strength")? * recipe.hu_scale;
-        let residual = from_slices(&generator.residual(&scaled)?, image.size()[2])?;
-        Ok(image.f_add(&residual.f_mul_scalar(gain)?)?)
+        let plane = Plane::of(image);
+        let turned = plane.turned(image)?;
+        let slices = scaled(recipe, &turned)?;
+        let [rows, columns] = [slices.size()[2], slices.size()[3]];
+        let missing = |extent: i64| (extent as usize).next_multiple_of(recipe.generator.multiple()) as i64 - extent;
+        let whole = slices.f_pad([0, missing(columns), 0, missing(rows)], "replicate", None)?;
+        let residual = generator.residual(&whole)?.f_narrow(2, 0, rows)?.f_narrow(3, 0, columns)?;
+        let gain = place.params.float("strength")? * recipe.scale;
+        let residual = plane.turned(&from_slices(&residual.f_mul_scalar(gain)?, turned.size()[2])?)?;
+        Ok(image.f_add(&residual)?)
     }
+}
+
+/// Axial slices `[batch * z, 1, y, x]` in the scale of the networks.
+fn scaled(recipe: &Recipe, image: &Tensor) -> Result<Tensor, tch::TchError> {
+    into_slices(image)?.f_sub_scalar(recipe.zero)?.f_div_scalar(recipe.scale)
 }
 
 #[cfg(test)]
@@ -102,9 +95,38 @@ mod tests {
     use std::{fs, path::Path};
 
     use isoscan_learned::testing::{Bundle, Session, resumed_difference};
-    use isoscan_sdk::{ParamValue, TrainContext, harness::Array};
+    use isoscan_nn::GeneratorRecipe;
+    use isoscan_sdk::{Axes, Input, Output, ParamValue, Patching, TrainContext, harness::Array};
 
     use super::*;
+    use crate::Defaults;
+
+    #[derive(Debug)]
+    struct Any;
+
+    impl Task for Any {
+        fn descriptor() -> Descriptor {
+            Descriptor {
+                id: "any".into(),
+                version: "1.0.0".into(),
+                name: "Any".into(),
+                summary: "Any images".into(),
+                family: "cyclegan".into(),
+                inputs: vec![Input::any("image", "any image")],
+                output: Output::like_input("another image"),
+                patching: Patching::whole(Axes::Volume),
+                params: Self::params(),
+                deterministic: true,
+                synthetic: true,
+            }
+        }
+
+        fn defaults() -> Defaults {
+            Defaults { unit: "", zero: 0.0, scale: 200.0, generator: GeneratorRecipe::default() }
+        }
+    }
+
+    type Tested = CycleGan<Any>;
 
     fn tiny() -> Vec<(&'static str, ParamValue)> {
         vec![
@@ -130,8 +152,8 @@ mod tests {
         Array::new([2, 1, 1, 16, 16], &voxels.collect::<Vec<_>>())
     }
 
-    fn begin(seed: u64, resume: Option<&Path>) -> Result<Session<CycleGan>, isoscan_sdk::harness::Failure> {
-        Session::<CycleGan>::begin(&tiny(), seed, 6, resume)
+    fn begin(seed: u64, resume: Option<&Path>) -> Result<Session<Tested>, isoscan_sdk::harness::Failure> {
+        Session::<Tested>::begin(&tiny(), seed, 6, resume)
     }
 
     #[test]
@@ -139,7 +161,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let sides = |step| (patches(40.0, step), patches(10.0, step));
         let (differing, _) =
-            resumed_difference::<CycleGan>(dir.path(), &tiny(), &TrainContext::default(), 6, sides).unwrap();
+            resumed_difference::<Tested>(dir.path(), &tiny(), &TrainContext::default(), 6, sides).unwrap();
         assert!(differing.is_empty(), "{differing:?}");
     }
 
@@ -154,7 +176,7 @@ mod tests {
     #[test]
     fn training_closes_the_gap_between_two_textures_and_the_bundle_translates_as_the_session() {
         let dir = tempfile::tempdir().unwrap();
-        let mut session = Session::<CycleGan>::begin(&tiny(), 1, 300, None).unwrap();
+        let mut session = Session::<Tested>::begin(&tiny(), 1, 300, None).unwrap();
         for step in 0..300 {
             let losses = session.step(step, &patches(40.0, step), &patches(10.0, step + 1)).unwrap();
             assert_eq!(losses.keys().collect::<Vec<_>>(), ["adversarial", "cycle", "discriminator", "identity"]);
@@ -162,7 +184,7 @@ mod tests {
         session.save(dir.path(), false).unwrap();
         let source = patches(40.0, 1000);
         let preview = session.translate(&source).unwrap();
-        let mut plugin = Bundle::<CycleGan>::create_in(dir.path(), 1).unwrap();
+        let mut plugin = Bundle::<Tested>::create_in(dir.path(), 1).unwrap();
         let made = plugin.run(&[&source], &[]).unwrap();
         assert_eq!(made.as_slice(), preview.as_slice());
 
@@ -184,18 +206,24 @@ mod tests {
     }
 
     #[test]
-    fn shipped_weights_fit_their_recipe_and_change_a_slice() {
-        let mut plugin = Bundle::<CycleGan>::create_in(Path::new(env!("CARGO_MANIFEST_DIR")), 1).unwrap();
-        let source = patches(40.0, 0);
-        let made = plugin.run(&[&source], &[]).unwrap();
-        assert!(made.as_slice().iter().all(|hu| hu.is_finite()));
-        assert_ne!(made.as_slice(), source.as_slice());
+    fn a_frontal_radiograph_is_translated_as_the_same_axial_slice() {
+        let dir = tempfile::tempdir().unwrap();
+        let halved = [tiny(), vec![("halvings", ParamValue::Int(2)), ("zero", ParamValue::Float(20.0))]].concat();
+        let mut session = Session::<Tested>::begin(&halved, 1, 2, None).unwrap();
+        session.step(0, &patches(40.0, 0), &patches(10.0, 1)).unwrap();
+        session.save(dir.path(), false).unwrap();
+        let mut plugin = Bundle::<Tested>::create_in(dir.path(), 1).unwrap();
+        let voxels = patches(40.0, 9).as_slice()[..11 * 14].to_vec();
+        let axial = plugin.run(&[&Array::new([1, 1, 1, 11, 14], &voxels)], &[]).unwrap();
+        let frontal = plugin.run(&[&Array::new([1, 1, 11, 1, 14], &voxels)], &[]).unwrap();
+        assert_eq!(axial.as_slice(), frontal.as_slice());
+        assert_ne!(axial.as_slice(), voxels);
     }
 
     #[test]
     fn recipes_bundles_and_slices_that_cannot_be_used_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let refused = Bundle::<CycleGan>::create_in(dir.path(), 1).err().unwrap();
+        let refused = Bundle::<Tested>::create_in(dir.path(), 1).err().unwrap();
         assert!(refused.message.starts_with("recipe: No such file"), "{}", refused.message);
 
         let mut session = begin(3, None).unwrap();
@@ -203,14 +231,14 @@ mod tests {
         let nan = Array::new([1, 1, 1, 16, 16], &[f32::NAN; 256]);
         let refused = session.step(0, &nan, &nan).unwrap_err();
         assert!(refused.message.contains("step 0"), "{}", refused.message);
-        let mut plugin = Bundle::<CycleGan>::create_in(dir.path(), 1).unwrap();
+        let mut plugin = Bundle::<Tested>::create_in(dir.path(), 1).unwrap();
         let refused = plugin.run(&[&Array::zeros([1, 2, 1, 16, 16])], &[]).unwrap_err();
         assert_eq!(refused.message, "expected 1 channel, found 2");
         let refused = plugin.run(&[&Array::zeros([1, 1, 1, 1, 16])], &[]).unwrap_err();
         assert!(refused.message.starts_with("libtorch: "), "{}", refused.message);
 
         fs::write(dir.path().join("weights/cyclegan.safetensors"), b"").unwrap();
-        let refused = Bundle::<CycleGan>::create_in(dir.path(), 1).err().unwrap();
+        let refused = Bundle::<Tested>::create_in(dir.path(), 1).err().unwrap();
         assert!(refused.message.starts_with("not a safetensors file: "), "{}", refused.message);
     }
 }
