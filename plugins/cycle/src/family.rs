@@ -57,11 +57,7 @@ impl<T: Task> Family for CycleGan<T> {
     }
 
     fn load(recipe: &Recipe, weights: &Weights) -> Result<Self::Networks, Failure> {
-        let [forward, backward] = GENERATORS.map(|name| {
-            let mut generator = Net::<Generator>::new(&recipe.generator, 0, 0)?;
-            generator.parameters_mut().load(name, weights)?;
-            Ok::<_, Failure>(generator)
-        });
+        let [forward, backward] = GENERATORS.map(|name| Net::loaded(&recipe.generator, name, weights));
         Ok([forward?, backward?])
     }
 

@@ -62,9 +62,7 @@ impl<T: Task> Family for RouteGan<T> {
     }
 
     fn load(recipe: &Recipe, weights: &Weights) -> Result<Self::Networks, Failure> {
-        let mut generator = Net::<RoutedNet>::new(&recipe.generator, 0, 0)?;
-        generator.parameters_mut().load(GENERATOR, weights)?;
-        Ok(generator)
+        Ok(Net::loaded(&recipe.generator, GENERATOR, weights)?)
     }
 
     fn translate(
