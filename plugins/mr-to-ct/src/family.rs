@@ -149,9 +149,7 @@ impl Family for MrToCt {
     }
 
     fn load(recipe: &Recipe, weights: &Weights) -> Result<Net<Synthesis>, Failure> {
-        let mut net = Net::<Synthesis>::new(&recipe.network, 0, GENERATOR_NO)?;
-        net.parameters_mut().load(GENERATOR, weights)?;
-        Ok(net)
+        Ok(Net::loaded(&recipe.network, GENERATOR, weights)?)
     }
 
     fn translate(

@@ -110,9 +110,7 @@ impl Family for PseudoHealthy {
 
     fn load(recipe: &Recipe, weights: &Weights) -> Result<Net<Denoiser>, Failure> {
         recipe.check()?;
-        let mut denoiser = Net::<Denoiser>::new(&recipe.denoiser, 0, 0)?;
-        denoiser.parameters_mut().load("denoiser", weights)?;
-        Ok(denoiser)
+        Ok(Net::loaded(&recipe.denoiser, "denoiser", weights)?)
     }
 
     fn translate(

@@ -138,8 +138,7 @@ impl Family for SuperRes {
     }
 
     fn load(recipe: &Recipe, weights: &Weights) -> Result<Vec<Trained>, Failure> {
-        let mut network = Net::<Doubling>::new(&recipe.network, recipe.schedule.seed, NUMBERS[0])?;
-        network.parameters_mut().load(NETWORK, weights)?;
+        let network = Net::loaded(&recipe.network, NETWORK, weights)?;
         Ok(vec![Trained { factors: recipe.factors, network }])
     }
 

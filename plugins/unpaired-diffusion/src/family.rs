@@ -96,16 +96,8 @@ impl<T: Task> Family for SynDiff<T> {
 
     fn load(recipe: &Recipe, weights: &Weights) -> Result<Networks, Failure> {
         recipe.check()?;
-        let rough = |way: &str| {
-            let mut network = Net::<UNet>::new(&recipe.rough, 0, 0)?;
-            network.parameters_mut().load(&format!("rough.{way}"), weights)?;
-            Ok::<_, Failure>(network)
-        };
-        let denoiser = |way: &str| {
-            let mut network = Net::<Denoiser>::new(&recipe.denoiser, 0, 0)?;
-            network.parameters_mut().load(&format!("denoiser.{way}"), weights)?;
-            Ok::<_, Failure>(network)
-        };
+        let rough = |way: &str| Net::loaded(&recipe.rough, &format!("rough.{way}"), weights);
+        let denoiser = |way: &str| Net::loaded(&recipe.denoiser, &format!("denoiser.{way}"), weights);
         let [forward, backward] = WAYS;
         Ok(Networks {
             rough: [rough(forward)?, rough(backward)?],

@@ -50,6 +50,7 @@ impl Recipe {
         let mut params = vec![
             Param::int("width", [1, 256], 8, "", "channels of the finest of the three levels of every generator"),
             Param::int("blocks", [1, 4], 1, "", "residual blocks per level and side"),
+            Param::bool("residual", false, "whether the rough generators change the scan instead of drawing anew"),
             Param::int("latent", [1, 256], 16, "", "width of the latent that makes a draw one of many"),
             Param::int("critic_width", [1, 128], 8, "", "channels of the first layer of critics and discriminators"),
             Param::int("noise_steps", [1, 64], 4, "", "steps from image to noise"),
@@ -77,10 +78,10 @@ impl Recipe {
             features: vec![width, 2 * width, 4 * width],
             blocks: params.int("blocks")?,
             activation: Activation::Leaky,
-            residual: None,
+            residual: params.bool("residual")?.then_some(0),
             ..UNetRecipe::default()
         };
-        let unet = UNetRecipe { channels_in: 2, condition: CONDITION, ..rough.clone() };
+        let unet = UNetRecipe { channels_in: 2, condition: CONDITION, residual: None, ..rough.clone() };
         let critic_width = params.int("critic_width")?;
         let steps = params.int("noise_steps")? as usize;
         Ok(Self {
