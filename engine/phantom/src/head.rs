@@ -2,10 +2,10 @@ use isoscan_imaging::{Geometry, Modality, Unit, Volume};
 use ndarray::Array3;
 use rayon::prelude::*;
 
-use crate::head::finding::{Finding, lowered, place};
+use crate::head::finding::{Finding, Lowered, lowered, place};
 use crate::head::region::TEMPORO_PARIETAL;
 use crate::head::sampling::{majority_on, mean_on};
-use crate::head::shape::Shape;
+use crate::head::shape::{Shape, Site};
 use crate::head::substance::{Substance, SubstanceInField, label, substances};
 use crate::{Error, FindingKind, Findings, Grid, HEAD_REGIONS, HeadBiology, Pose, Relaxation};
 
@@ -36,11 +36,20 @@ pub struct HeadSettings {
     /// Range of the head's own z that centres of findings lie in, mm; by default -18 to 30. It does not depend on the
     /// grid, so that every grid shows the same subject.
     pub findings_range_mm: [f64; 2],
+    /// Thickness that the cortex of [`Findings::hypometabolism`] loses, relative to the uptake that it loses: 0 to 1, by
+    /// default [`HeadSettings::ATROPHY`]. What is lost is fluid, from the surface inwards.
+    pub atrophy: f64,
     /// How the head lies; by default straight.
     pub pose: Pose,
 }
 
 impl HeadSettings {
+    /// Loss of cortex relative to loss of uptake in mild Alzheimer's disease: 15 % of the lateral temporal and parietal
+    /// cortex, against mild cognitive impairment (Apostolova et al., Arch Neurol 64, 2007), beside 30 % of its uptake, the
+    /// middle of 10 to 49 % (Foster et al., Ann Neurol 16, 1984). The cortex that is left takes up less too, as PET
+    /// corrected for atrophy shows (Meltzer et al., Neurology 47, 1996).
+    pub const ATROPHY: f64 = 0.5;
+
     /// A straight healthy head on a grid.
     pub fn new(grid: Grid) -> Self {
         Self {
@@ -48,6 +57,7 @@ impl HeadSettings {
             middle_mm: 6.0,
             findings: Findings::default(),
             findings_range_mm: [-18.0, 30.0],
+            atrophy: Self::ATROPHY,
             pose: Pose::default(),
         }
     }
@@ -70,7 +80,10 @@ impl HeadSettings {
             let (name, expected) = ("findings_range_mm", "a lower and a higher end");
             return Err(Error::InvalidArgument { name, expected, found: high - low });
         }
-        let regions = self.findings.hypometabolism;
+        if !(0.0..=1.0).contains(&self.atrophy) {
+            return Err(Error::InvalidArgument { name: "atrophy", expected: "0 to 1", found: self.atrophy });
+        }
+        let regions = self.findings.hypometabolism.saturating_add(self.findings.silent_hypometabolism);
         if regions as usize > TEMPORO_PARIETAL.len() {
             let (name, expected) = ("hypometabolism", "0 to 4 regions");
             return Err(Error::InvalidArgument { name, expected, found: f64::from(regions) });
@@ -112,8 +125,11 @@ pub struct FindingPart {
 pub struct Hypometabolism {
     /// Name in [`crate::HEAD_REGIONS`].
     pub region: &'static str,
-    /// Uptake relative to the healthy region.
+    /// Uptake of its cortex relative to the healthy region.
     pub factor: f64,
+    /// Share of the thickness of its cortex that is fluid instead, [`HeadSettings::atrophy`]` · (1 - factor)`; 0 where MR
+    /// shows nothing.
+    pub thinning: f64,
 }
 
 /// One subject's head without any scanner: the substance of every voxel of a fine grid.
@@ -137,7 +153,7 @@ pub struct Head {
     pub(crate) region: Vec<u8>,
     /// Texture of the tissues, mean 0 and variance 1, per voxel.
     pub(crate) texture: Vec<f32>,
-    lowered: Vec<(u8, f64)>,
+    lowered: Vec<Lowered>,
 }
 
 /// A quantity of the tissues that [`Head::map`] gives.
@@ -160,7 +176,7 @@ pub enum HeadMap {
 ///
 /// The shape is a function of the position: signed distances to ellipsoids and capsules, with sulci under the zero lines
 /// of a random field. The same `(seed, subject)` give the same head on every grid up to its sampling; findings,
-/// pose and grid leave the healthy anatomy as it is.
+/// pose and grid leave the healthy anatomy as it is, but for the cortex of [`Findings::hypometabolism`].
 ///
 /// ```
 /// use isoscan_phantom::{Findings, Grid, HeadSettings, head};
@@ -183,14 +199,18 @@ pub fn head(seed: u64, subject: u32, settings: &HeadSettings) -> Result<Head, Er
     let placed = place(seed, subject, &settings.findings, settings.findings_range_mm, &shape, &table)?;
     let first = numbered(&placed, &mut table)?;
     let geometry = truth_geometry(settings)?;
-    let lowered = lowered(seed, subject, settings.findings.hypometabolism, &TEMPORO_PARIETAL);
+    let lowered = lowered(seed, subject, &settings.findings, settings.atrophy, &TEMPORO_PARIETAL);
     let mut head = Head {
         biology,
         settings: *settings,
         findings: Vec::new(),
         hypometabolism: lowered
             .iter()
-            .map(|&(region, factor)| Hypometabolism { region: region_name(region), factor })
+            .map(|&Lowered { region, factor, thinning }| Hypometabolism {
+                region: region_name(region),
+                factor,
+                thinning,
+            })
             .collect(),
         substance: vec![label::OUTSIDE; geometry.voxel_count()],
         region: vec![0; geometry.voxel_count()],
@@ -232,6 +252,15 @@ fn truth_geometry(settings: &HeadSettings) -> Result<Geometry, Error> {
         [0.5 * (spacing[0] - columns), 0.5 * (spacing[1] - rows), start + (0.5 - MARGIN_SLICES as f64) * spacing[2]];
     let size = [count[0] as usize, count[1] as usize, count[2] as usize + 2 * MARGIN_SLICES];
     Ok(Geometry::new(size, spacing, origin, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])?)
+}
+
+/// The site with fluid where the cortex of its region is lost.
+fn thinned(site: Site, lowered: &[Lowered], cortex_mm: f64) -> Site {
+    let lost = |lowered: &Lowered| lowered.region == site.region && site.pial_mm < lowered.thinning * cortex_mm;
+    if site.label == label::GREY && lowered.iter().any(lost) {
+        return Site { label: label::CSF, region: 0, ..site };
+    }
+    site
 }
 
 pub(crate) fn region_name(number: u8) -> &'static str {
@@ -328,7 +357,8 @@ impl Head {
 
     /// Uptake of a substance in a region, SUV.
     pub(crate) fn suv(&self, substance: u8, region: u8) -> f64 {
-        let lowered = self.lowered.iter().find(|(r, _)| *r == region && region != 0).map_or(1.0, |(_, factor)| *factor);
+        let lowered =
+            self.lowered.iter().find(|lowered| lowered.region == region).map_or(1.0, |lowered| lowered.factor);
         self.table[usize::from(substance)].suv * self.biology.uptake_scale * lowered
     }
 
@@ -353,12 +383,13 @@ impl Head {
     fn draw(&mut self, shape: &Shape, placed: &[Finding], first: &[usize]) {
         let world = self.geometry.world_from_voxel();
         let [nx, ny, _] = self.geometry.size();
+        let (lowered, cortex_mm) = (&self.lowered, self.biology.cortex_mm);
         let lines = self.substance.par_chunks_mut(nx).zip(self.region.par_chunks_mut(nx));
         lines.zip(self.texture.par_chunks_mut(nx)).enumerate().for_each(|(line, ((substance, region), texture))| {
             let (k, j) = (line / ny, line % ny);
             for i in 0..nx {
                 let point = shape.head_from_patient(world.apply([i as f64, j as f64, k as f64]));
-                let site = shape.site(point);
+                let site = thinned(shape.site(point), lowered, cortex_mm);
                 (substance[i], region[i]) = (site.label, site.region);
                 if site.label == label::OUTSIDE {
                     continue;

@@ -15,7 +15,8 @@ const CONDITIONS: &[(&str, &str, Findings)] = &[
     ("metastases", "four small enhancing balls", Findings { metastases: 4, ..NONE }),
     ("infarct", "an acute infarct", Findings { infarcts: 1, ..NONE }),
     ("haemorrhage", "a haemorrhage and a calcification", Findings { haemorrhages: 1, calcifications: 1, ..NONE }),
-    ("dementia", "two regions of lowered uptake", Findings { hypometabolism: 2, ..NONE }),
+    ("dementia", "two regions of lowered uptake and thinner cortex", Findings { hypometabolism: 2, ..NONE }),
+    ("early-dementia", "two regions of lowered uptake alone", Findings { silent_hypometabolism: 2, ..NONE }),
     ("healthy", "nothing", NONE),
 ];
 
@@ -29,21 +30,26 @@ const NONE: Findings = Findings {
     haemorrhages: 0,
     calcifications: 0,
     hypometabolism: 0,
+    silent_hypometabolism: 0,
 };
 
 /// The conditions with their explanations, the given one first.
 pub(super) fn conditions(usual: &str) -> Vec<(&'static str, &'static str)> {
     let rows = || CONDITIONS.iter().map(|(word, words, _)| (*word, *words));
-    let counts = ("KIND=N+KIND=N...", "findings by number: tumours=2+infarcts=1");
+    let counts = (
+        "KIND=N+KIND=N...",
+        "findings by number: tumours=2+infarcts=1; hypometabolism=2+atrophy=0.5 for the cortex lost per uptake lost",
+    );
     rows().filter(|(word, _)| *word == usual).chain(rows().filter(|(word, _)| *word != usual)).chain([counts]).collect()
 }
 
-/// The findings of a condition: one of the words, or numbers of findings by their names, such as `tumours=2+infarcts=1`.
-pub(super) fn findings(condition: &str) -> Result<Findings, Error> {
+/// The findings of a condition, and the atrophy that goes with lowered uptake: one of the words, or numbers of findings by
+/// their names, such as `tumours=2+infarcts=1` or `hypometabolism=2+atrophy=0.5`.
+pub(super) fn findings(condition: &str) -> Result<(Findings, f64), Error> {
     if let Some((_, _, findings)) = CONDITIONS.iter().find(|(word, ..)| *word == condition) {
-        return Ok(*findings);
+        return Ok((*findings, HeadSettings::ATROPHY));
     }
-    let mut findings = NONE;
+    let (mut findings, mut atrophy) = (NONE, HeadSettings::ATROPHY);
     let refused = || Error::UnknownName {
         what: "condition of a head",
         expected: conditions("healthy").into_iter().map(|(word, _)| word).collect::<Vec<_>>().join(", "),
@@ -51,6 +57,10 @@ pub(super) fn findings(condition: &str) -> Result<Findings, Error> {
     };
     for part in condition.split('+') {
         let (name, count) = part.split_once('=').ok_or_else(refused)?;
+        if name.trim() == "atrophy" {
+            atrophy = count.trim().parse().map_err(|_| refused())?;
+            continue;
+        }
         let count: u32 = count.trim().parse().map_err(|_| refused())?;
         let place = match name.trim() {
             "periventricular-plaques" => &mut findings.periventricular_plaques,
@@ -62,11 +72,12 @@ pub(super) fn findings(condition: &str) -> Result<Findings, Error> {
             "haemorrhages" => &mut findings.haemorrhages,
             "calcifications" => &mut findings.calcifications,
             "hypometabolism" => &mut findings.hypometabolism,
+            "silent-hypometabolism" => &mut findings.silent_hypometabolism,
             _ => return Err(refused()),
         };
         *place = count;
     }
-    Ok(findings)
+    Ok((findings, atrophy))
 }
 
 /// A head in MR, PET and CT scanners, which share its place.
@@ -78,8 +89,8 @@ pub(super) struct HeadBody {
 
 impl HeadBody {
     pub(super) fn draw(order: &Order, visit: &Visit) -> Result<Self, Error> {
-        let findings = findings(&order.condition)?;
-        let settings = HeadSettings { findings, pose: visit.pose, ..HeadSettings::new(order.grid) };
+        let (findings, atrophy) = findings(&order.condition)?;
+        let settings = HeadSettings { findings, atrophy, pose: visit.pose, ..HeadSettings::new(order.grid) };
         let head = head(order.seed, order.subject, &settings)?;
         Ok(Self { head, order: order.clone(), noise_seed: visit.noise_seed })
     }
@@ -120,6 +131,8 @@ impl Body for HeadBody {
             row.set(format!("{kind}_mm3"), volume_mm3);
         }
         row.set("hypometabolic_regions", truth.hypometabolism.len() as f64);
+        let atrophic = truth.hypometabolism.iter().filter(|lowered| lowered.thinning > 0.0).count();
+        row.set("atrophic_regions", atrophic as f64);
         for (_, name) in HEAD_LABELS {
             row.set(format!("label_{name}_mm3"), truth.volume_mm3.get(name).copied().unwrap_or(0.0));
         }
@@ -201,9 +214,11 @@ mod tests {
 
     #[test]
     fn conditions_are_words_or_counts() {
-        assert_eq!(findings("healthy").unwrap(), NONE);
-        assert_eq!(findings("tumours=2+infarcts=1").unwrap(), Findings { tumours: 2, infarcts: 1, ..NONE });
-        for word in ["", "flu", "tumours", "tumours=many", "tumours=-1", "flu=1"] {
+        assert_eq!(findings("healthy").unwrap(), (NONE, 0.5));
+        assert_eq!(findings("tumours=2+infarcts=1").unwrap().0, Findings { tumours: 2, infarcts: 1, ..NONE });
+        let silent = Findings { hypometabolism: 1, silent_hypometabolism: 2, ..NONE };
+        assert_eq!(findings("hypometabolism=1+silent-hypometabolism=2+atrophy=0.25").unwrap(), (silent, 0.25));
+        for word in ["", "flu", "tumours", "tumours=many", "tumours=-1", "flu=1", "atrophy=much"] {
             let message = findings(word).unwrap_err().to_string();
             assert!(
                 message.starts_with(&format!("no condition of a head {word}: expected one of healthy,")),

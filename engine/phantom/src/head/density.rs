@@ -42,7 +42,8 @@ impl Head {
         self.findings.iter().filter_map(of).collect()
     }
 
-    /// The truth as one row of a table: the subject's numbers, uptakes (`suv_<region>`, `suvr_<region>`) and, per
+    /// The truth as one row of a table: the subject's numbers, uptakes (`suv_<region>`, `suvr_<region>`), per region of
+    /// lowered uptake its factor and the lost share of its cortex (`uptake_<region>`, `thinning_<region>`) and, per
     /// finding in order, `finding_<n>_mm3` of all its tissues.
     pub fn row(&self) -> TruthRow {
         let mut row = TruthRow::default();
@@ -66,6 +67,11 @@ impl Head {
             for (region, value) in values {
                 row.set(format!("{prefix}_{}", region.replace('-', "_")), *value);
             }
+        }
+        for lowered in &self.hypometabolism {
+            let region = lowered.region.replace('-', "_");
+            row.set(format!("uptake_{region}"), lowered.factor);
+            row.set(format!("thinning_{region}"), lowered.thinning);
         }
         for (number, finding) in self.findings.iter().enumerate() {
             row.set(format!("finding_{number}_mm3"), finding.parts.iter().map(|part| part.volume_mm3).sum());

@@ -9,7 +9,7 @@ use crate::random::{Purpose, between, keyed};
 /// How many findings of each kind a head has; none by default.
 ///
 /// A finding is keyed by its kind and number, so one more of a kind leaves the others of it where they are, and the
-/// healthy anatomy is the same with any findings.
+/// healthy anatomy is the same with any findings but the cortex that goes with [`Findings::hypometabolism`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Findings {
@@ -29,8 +29,11 @@ pub struct Findings {
     pub haemorrhages: u32,
     /// Calcifications of the deep nuclei.
     pub calcifications: u32,
-    /// Regions of the temporal and parietal cortex with lowered uptake, 4 at most.
+    /// Regions of the temporal and parietal cortex with lowered uptake and a thinner cortex, as
+    /// [`crate::HeadSettings::atrophy`] says.
     pub hypometabolism: u32,
+    /// Further such regions with lowered uptake alone, of which MR and CT show nothing; 4 at most with the others.
+    pub silent_hypometabolism: u32,
 }
 
 /// What a finding is.
@@ -247,11 +250,27 @@ fn draw(kind: FindingKind, random: &mut ChaCha8Rng, table: &[Substance]) -> Find
     Finding { kind, center: [0.0; 3], half, rough: 0.1, shells }
 }
 
-/// Draws `count` different regions of `from` and the factors by which their uptake is lowered.
-pub(crate) fn lowered(seed: u64, subject: u32, count: u32, from: &[u8]) -> Vec<(u8, f64)> {
+/// Lowered uptake of a region.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Lowered {
+    /// Number in [`crate::HEAD_REGIONS`].
+    pub(crate) region: u8,
+    /// Uptake relative to the healthy region.
+    pub(crate) factor: f64,
+    /// Share of the thickness of the cortex that is lost.
+    pub(crate) thinning: f64,
+}
+
+/// Draws different regions of `from` for the lowered uptake of the findings, those with a thinner cortex first.
+pub(crate) fn lowered(seed: u64, subject: u32, findings: &Findings, atrophy: f64, from: &[u8]) -> Vec<Lowered> {
     let random = &mut keyed(seed, subject, Purpose::Finding(u32::MAX), 0, 0);
     let mut left = from.to_vec();
-    (0..count.min(from.len() as u32))
-        .map(|_| (left.swap_remove(random.random_range(0..left.len())), between(random, 0.55, 0.8)))
+    let Findings { hypometabolism: linked, silent_hypometabolism: silent, .. } = *findings;
+    (0..linked.saturating_add(silent).min(from.len() as u32))
+        .map(|number| {
+            let region = left.swap_remove(random.random_range(0..left.len()));
+            let factor = between(random, 0.55, 0.8);
+            Lowered { region, factor, thinning: if number < linked { atrophy * (1.0 - factor) } else { 0.0 } }
+        })
         .collect()
 }

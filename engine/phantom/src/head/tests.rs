@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::HEAD_LABELS;
+use crate::{HEAD_LABELS, pet_uptake};
 
 fn coarse(length_mm: f64, middle_mm: f64, findings: Findings) -> HeadSettings {
     let grid = Grid::new([64, 64], 3.4, length_mm).unwrap().with_truth_spacing(1.7, 1.7).unwrap();
@@ -26,6 +26,7 @@ const ALL: Findings = Findings {
     haemorrhages: 1,
     calcifications: 1,
     hypometabolism: 2,
+    silent_hypometabolism: 0,
 };
 
 #[test]
@@ -115,6 +116,72 @@ fn findings_leave_the_healthy_anatomy_and_one_another_where_they_are() {
     assert_eq!(changed, plaques);
 }
 
+/// A head of which two regions take up less, and the healthy one.
+fn healthy_and_sick(findings: Findings, atrophy: f64) -> [Head; 2] {
+    [Findings::default(), findings]
+        .map(|findings| head(4, 1, &HeadSettings { atrophy, ..coarse(80.0, 6.0, findings) }).unwrap())
+}
+
+#[test]
+fn cortex_of_lowered_uptake_loses_its_outer_layer_to_fluid_and_nothing_else_changes() {
+    let findings = Findings { hypometabolism: 1, silent_hypometabolism: 1, ..Findings::default() };
+    let [healthy, sick] = healthy_and_sick(findings, 0.5);
+    let [linked, silent] = sick.hypometabolism[..] else { panic!("{:?}", sick.hypometabolism) };
+    assert_eq!((linked.thinning, silent.thinning), (0.5 * (1.0 - linked.factor), 0.0));
+    let number = |name| HEAD_REGIONS.iter().find(|(_, n)| *n == name).unwrap().0 as u8;
+    let shape = Shape::new(4, 1, &healthy.biology, &Pose::default());
+    let world = healthy.geometry().world_from_voxel();
+    let [nx, ny, _] = healthy.geometry().size();
+    let mut counted = [0, 0];
+    for (at, (&before, &after)) in healthy.substance.iter().zip(&sick.substance).enumerate() {
+        if before == label::GREY && healthy.region[at] == number(linked.region) {
+            let place = [at % nx, at / nx % ny, at / (nx * ny)].map(|i| i as f64);
+            let lost = shape.site(world.apply(place)).pial_mm < linked.thinning * healthy.biology.cortex_mm;
+            counted[usize::from(lost)] += 1;
+            let expected = if lost { (label::CSF, 0) } else { (label::GREY, number(linked.region)) };
+            assert_eq!((after, sick.region[at]), expected);
+        } else {
+            assert_eq!((after, sick.region[at]), (before, healthy.region[at]));
+        }
+    }
+    let [kept, lost] = counted.map(f64::from);
+    // The outer layer of a folded sheet is wider than those below it.
+    let share = lost / (lost + kept);
+    assert!(
+        (1.0..1.5).contains(&(share / linked.thinning)),
+        "{share} of the volume, {} of the thickness",
+        linked.thinning
+    );
+}
+
+#[test]
+fn uptake_of_the_healthy_region_is_that_of_the_kept_cortex_and_of_the_fluid() {
+    let [healthy, sick] = healthy_and_sick(Findings { hypometabolism: 1, ..Findings::default() }, 1.0);
+    let lowered = sick.hypometabolism[0];
+    let region = HEAD_REGIONS.iter().find(|(_, name)| *name == lowered.region).unwrap().0 as u8;
+    let inside: Vec<usize> = (0..healthy.region.len()).filter(|&at| healthy.region[at] == region).collect();
+    let lost = inside.iter().filter(|&&at| sick.substance[at] == label::CSF).count() as f64 / inside.len() as f64;
+    let uptake = pet_uptake(&sick);
+    let found = inside.iter().map(|&at| f64::from(uptake.as_slice()[at])).sum::<f64>() / inside.len() as f64;
+    let expected = sick.biology.uptake_scale * ((1.0 - lost) * lowered.factor * 8.0 + lost * 0.4);
+    assert!(lost > 0.1 && (found / expected - 1.0).abs() < 1e-5, "{found} SUV for {expected}");
+}
+
+#[test]
+fn silent_hypometabolism_and_that_without_atrophy_leave_the_anatomy_as_it_is() {
+    let silent = Findings { silent_hypometabolism: 2, ..Findings::default() };
+    let linked = Findings { hypometabolism: 2, ..Findings::default() };
+    for (findings, atrophy) in [(silent, 0.5), (linked, 0.0)] {
+        let [healthy, sick] = healthy_and_sick(findings, atrophy);
+        assert_eq!(healthy.substance, sick.substance);
+        assert_eq!(healthy.region, sick.region);
+        assert_ne!(pet_uptake(&healthy), pet_uptake(&sick));
+    }
+    let regions = |findings| healthy_and_sick(findings, 0.5)[1].hypometabolism.clone();
+    let planted = |findings| regions(findings).iter().map(|l| (l.region, l.factor)).collect::<Vec<_>>();
+    assert_eq!(planted(silent), planted(linked));
+}
+
 #[test]
 fn a_head_is_the_same_in_every_field_that_looks_at_it() {
     let (short, long) = (head(3, 1, &coarse(17.0, 6.8, ALL)).unwrap(), head(3, 1, &coarse(51.0, 6.8, ALL)).unwrap());
@@ -175,12 +242,13 @@ fn maps_are_zero_in_air_and_follow_field_and_dose() {
 fn settings_outside_their_range_are_refused() {
     let settings = coarse(20.0, 6.0, Findings::default());
     let message = |settings: HeadSettings| head(1, 0, &settings).unwrap_err().to_string();
-    let findings = Findings { hypometabolism: 5, ..Findings::default() };
+    let findings = Findings { hypometabolism: 2, silent_hypometabolism: 3, ..Findings::default() };
     assert_eq!(message(HeadSettings { findings, ..settings }), "hypometabolism must be 0 to 4 regions, found 5");
     assert_eq!(
         message(HeadSettings { findings_range_mm: [10.0, 0.0], ..settings }),
         "findings_range_mm must be a lower and a higher end, found -10"
     );
+    assert_eq!(message(HeadSettings { atrophy: 1.5, ..settings }), "atrophy must be 0 to 1, found 1.5");
     assert_eq!(
         message(HeadSettings { middle_mm: f64::NAN, ..settings }),
         "middle_mm must be -300 to 300 mm, found NaN"
