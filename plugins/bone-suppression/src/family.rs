@@ -1,10 +1,14 @@
+use std::f64::consts::LN_10;
+
 use isoscan_learned::{Failure, Family, Losses, Place, Weights, from_slices, into_slices};
 use isoscan_nn::{
-    ADVERSARIAL_BETAS, Adversarial, Adversary, Error, Net, Trainee, absolute_difference, descend, haar_difference,
+    ADVERSARIAL_BETAS, Adversarial, Adversary, Error, Net, Random, Trainee, absolute_difference, descend,
+    haar_difference,
 };
 use isoscan_sdk::{Axes, Descriptor, Input, Modality, Output, Param, Patching, PluginError, TrainConfig, Unit};
 use tch::Tensor;
 
+use crate::spheres::spheres;
 use crate::{BandNet, Recipe};
 
 /// A training of bone suppression.
@@ -18,6 +22,7 @@ pub struct BoneSuppression {
 const FILE: &str = "network";
 const ADVERSARY: &str = "adversary";
 const NUMBERS: [u64; 2] = [0, 1];
+const SPHERES: u64 = 2;
 /// Images that the discriminator looks back on.
 const POOL: usize = 50;
 
@@ -71,14 +76,18 @@ impl Family for BoneSuppression {
     fn step(&mut self, recipe: &Recipe, step: u64, source: &Tensor, target: &Tensor) -> Result<Losses, Failure> {
         let plane = Plane::of(source);
         let scaled = |image: &Tensor| -> Result<Tensor, Error> {
-            Ok(into_slices(&plane.turned(image)?)?.f_div_scalar(recipe.density_scale)?)
+            let slices = into_slices(&plane.turned(image)?)?;
+            let planted = spheres(&slices, recipe.planted, Random::new(recipe.schedule.seed, &[SPHERES, step]))?;
+            Ok(slices.f_add(&planted)?.f_div_scalar(recipe.density_scale)?)
         };
         let (source, target) = (scaled(source)?, scaled(target)?);
         let made = source.f_sub(&self.network.live().forward(&source)?)?;
+        let exposure = source.f_mul_scalar(-recipe.exposure_power * recipe.density_scale * LN_10)?.f_exp()?;
+        let (seen, wanted) = (made.f_mul(&exposure)?, target.f_mul(&exposure)?);
         let bands = [recipe.low_band_weight, recipe.other_band_weight];
-        let mut terms = vec![("image", recipe.image_weight, absolute_difference(&made, &target)?)];
+        let mut terms = vec![("image", recipe.image_weight, absolute_difference(&seen, &wanted)?)];
         if bands != [0.0; 2] {
-            terms.push(("bands", 1.0, haar_difference(&made, &target, bands)?));
+            terms.push(("bands", 1.0, haar_difference(&seen, &wanted, bands)?));
         }
         if recipe.adversarial_weight > 0.0 {
             let judged = self.adversary.judge(&beside(&source, &made)?)?;
@@ -198,6 +207,7 @@ mod tests {
             ("levels", 2.into()),
             ("discriminator_width", 2.into()),
             ("discriminator_halvings", 1.into()),
+            ("contrast_gain", 10.into()),
             ("learning_rate", 5e-3.into()),
         ]
     }
@@ -284,6 +294,22 @@ mod tests {
         });
         assert_eq!(made[0], made[1]);
         assert_ne!(made[0], values);
+    }
+
+    #[test]
+    fn exposure_weighs_differences_and_planted_spheres_are_no_bone() {
+        let (_, target) = ribs(0);
+        let image_loss = |source: &Array, further: &[(&'static str, ParamValue)]| {
+            let params = [tiny(), further.to_vec()].concat();
+            let mut session = Session::<BoneSuppression>::begin_with(&params, 1, 1, None, &CONTEXT).unwrap();
+            session.step(0, source, &target).unwrap()["image"]
+        };
+        let plain = image_loss(&target, &[]);
+        // The soft waves lie between log attenuations of 1 and 3.
+        let exposed = image_loss(&target, &[("exposure_power", 1.0.into())]);
+        assert!(exposed < 0.1 * plain && exposed > 0.001 * plain, "{exposed} {plain}");
+        let planted = image_loss(&target, &[("planted", 8.into())]);
+        assert!(planted != plain && planted < 2.0 * plain, "{planted} {plain}");
     }
 
     #[test]

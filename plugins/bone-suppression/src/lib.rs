@@ -16,6 +16,7 @@
 mod bands;
 mod family;
 mod recipe;
+mod spheres;
 
 pub use bands::{BandNet, BandRecipe};
 pub use family::BoneSuppression;

@@ -23,12 +23,17 @@ pub struct Recipe {
     pub other_band_weight: f64,
     /// Weight of the adversarial loss; at 0 there is no discriminator at work.
     pub adversarial_weight: f64,
+    /// Differences count by the share of photons that comes through to this power: `10^(-power D)` of a log attenuation D.
+    pub exposure_power: f64,
+    /// Spheres of soft tissue that are planted in both images of every patch.
+    pub planted: u64,
     /// Steps, rate, seed.
     pub schedule: Schedule,
 }
 
 /// The network that the training parameters describe by default.
-pub(crate) const NETWORK: BandRecipe = BandRecipe { width: 12, levels: 3, blocks: 1, norm: Norm::None };
+pub(crate) const NETWORK: BandRecipe =
+    BandRecipe { width: 12, levels: 3, blocks: 1, norm: Norm::None, contrast_gain: 0 };
 
 impl Recipe {
     pub(crate) fn params() -> Vec<Param> {
@@ -38,6 +43,13 @@ impl Recipe {
             Param::int("levels", [1, 4], NETWORK.levels, "", "levels of the network on the grid of the bands"),
             Param::int("blocks", [1, 4], NETWORK.blocks, "", "residual blocks per level and side"),
             Param::choice("norm", &["none", "instance"], "normalisation; instance depends on the whole slice"),
+            Param::int(
+                "contrast_gain",
+                [0, 1000],
+                NETWORK.contrast_gain,
+                "",
+                "the network sees contrast to the surroundings times this, and their level; 0: the bands as they are",
+            ),
             Param::int("discriminator_width", [1, 256], 16, "", "channels of the discriminator's first layer"),
             Param::int("discriminator_halvings", [1, 4], 2, "", "strided layers of the discriminator"),
             Param::float("density_scale", [0.001, 1000.0], 1.0, "", "the networks see log attenuation divided by this"),
@@ -45,6 +57,14 @@ impl Recipe {
             weight("low_band_weight", 1.0, "weight of that of the low Haar band; 0 leaves it out"),
             weight("other_band_weight", 2.0, "weight of that of each other Haar band; 0 leaves it out"),
             weight("adversarial_weight", 0.01, "weight of the adversarial loss; 0 leaves it out"),
+            Param::float(
+                "exposure_power",
+                [0.0, 4.0],
+                0.0,
+                "",
+                "differences count by the share of photons that comes through, to this power: lungs before the spine",
+            ),
+            Param::int("planted", [0, 64], 0, "", "spheres of soft tissue planted in both images of a patch"),
         ];
         params.extend(Schedule::params(1e-3));
         params
@@ -60,6 +80,7 @@ impl Recipe {
             levels: params.int("levels")?,
             blocks: params.int("blocks")?,
             norm: if params.choice("norm")? == "instance" { Norm::Instance } else { Norm::None },
+            contrast_gain: params.int("contrast_gain")?,
         };
         let [x, y, z] = config.context.patch;
         let multiple = network.multiple();
@@ -82,12 +103,16 @@ impl Recipe {
             low_band_weight: params.float("low_band_weight")?,
             other_band_weight: params.float("other_band_weight")?,
             adversarial_weight: params.float("adversarial_weight")?,
+            exposure_power: params.float("exposure_power")?,
+            planted: params.int("planted")?.unsigned_abs(),
             schedule: Schedule::of(config)?,
         })
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         in_range("density_scale", self.density_scale, 0.001..=1000.0)?;
+        in_range("exposure_power", self.exposure_power, 0.0..=4.0)?;
+        in_range("planted", self.planted as f64, 0.0..=64.0)?;
         for (field, weight) in [
             ("image_weight", self.image_weight),
             ("low_band_weight", self.low_band_weight),
