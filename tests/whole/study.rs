@@ -8,9 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::fixture::{
-    cohort, command, contents, learned_plugins, plugins, script, seen_in_a_browser, succeed,
-};
+use crate::fixture::{cohort, command, contents, learned_plugins, plugins, script, seen_in_a_browser, succeed};
 
 const RECIPE: &str = "scripts/recipes/harmonize_ct.rhai";
 
