@@ -1,6 +1,6 @@
 use std::f64::consts::LN_10;
 
-use isoscan_learned::{Failure, Family, Losses, Place, Weights, from_slices, into_slices};
+use isoscan_learned::{Failure, Family, Losses, Place, Plane, Weights, into_slices};
 use isoscan_nn::{
     ADVERSARIAL_BETAS, Adversarial, Adversary, Error, Net, Random, Trainee, absolute_difference, descend,
     haar_difference,
@@ -124,9 +124,7 @@ impl Family for BoneSuppression {
     }
 
     fn load(recipe: &Recipe, weights: &Weights) -> Result<Net<BandNet>, Failure> {
-        let mut network = Net::<BandNet>::new(&recipe.network, recipe.schedule.seed, NUMBERS[0])?;
-        network.parameters_mut().load(FILE, weights)?;
-        Ok(network)
+        Ok(Net::loaded(&recipe.network, FILE, weights)?)
     }
 
     fn translate(
@@ -135,47 +133,11 @@ impl Family for BoneSuppression {
         image: &Tensor,
         place: &Place<'_>,
     ) -> Result<Tensor, Failure> {
-        let plane = Plane::of(image);
-        let turned = plane.turned(image)?;
-        let slices = into_slices(&turned)?.f_div_scalar(recipe.density_scale)?;
-        let (rows, columns) = (slices.size()[2], slices.size()[3]);
-        let missing = |extent: i64| (extent as usize).next_multiple_of(recipe.network.multiple()) as i64 - extent;
-        let whole = slices.f_pad([0, missing(columns), 0, missing(rows)], "replicate", None)?;
-        let bone = network.forward(&whole)?.f_narrow(2, 0, rows)?.f_narrow(3, 0, columns)?;
+        let bone = place.in_planes(image, recipe.network.multiple(), |slices| {
+            Ok(network.forward(&slices.f_div_scalar(recipe.density_scale)?)?)
+        })?;
         let bone = bone.f_mul_scalar(recipe.density_scale * place.params.float("strength")?)?;
-        let bone = plane.turned(&from_slices(&bone, turned.size()[2])?)?;
         Ok(if place.params.choice("keep")? == "bone" { bone } else { image.f_sub(&bone)? })
-    }
-}
-
-/// Which axes of `[batch, channel, z, y, x]` span a radiograph.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Plane {
-    /// x and y, as of axial slices.
-    Axial,
-    /// x and z: a frontal radiograph in the patient's frame.
-    Coronal,
-    /// y and z: a lateral one.
-    Sagittal,
-}
-
-impl Plane {
-    /// The plane across the first axis of one voxel; axial when there is none.
-    fn of(image: &Tensor) -> Self {
-        match image.size()[2..] {
-            [z, 1, _] if z > 1 => Self::Coronal,
-            [z, y, 1] if z > 1 && y > 1 => Self::Sagittal,
-            _ => Self::Axial,
-        }
-    }
-
-    /// The image with the axis across the plane in place of z; its own inverse.
-    fn turned(self, image: &Tensor) -> Result<Tensor, tch::TchError> {
-        match self {
-            Self::Axial => Ok(image.shallow_clone()),
-            Self::Coronal => image.f_transpose(2, 3),
-            Self::Sagittal => image.f_transpose(2, 4),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::marker::PhantomData;
 
-use isoscan_learned::{Failure, Family, Losses, Place, Plane, Weights, from_slices, into_slices};
+use isoscan_learned::{Failure, Family, Losses, Place, Plane, Weights, into_slices};
 use isoscan_nn::{Generator, Net};
 use isoscan_sdk::{Descriptor, Param, PluginError, TrainConfig};
 use tch::Tensor;
@@ -68,15 +68,10 @@ impl<T: Task> Family for CycleGan<T> {
         place: &Place<'_>,
     ) -> Result<Tensor, Failure> {
         let generator = if place.params.choice("direction")? == "backward" { backward } else { forward };
-        let plane = Plane::of(image);
-        let turned = plane.turned(image)?;
-        let slices = scaled(recipe, &turned)?;
-        let [rows, columns] = [slices.size()[2], slices.size()[3]];
-        let missing = |extent: i64| (extent as usize).next_multiple_of(recipe.generator.multiple()) as i64 - extent;
-        let whole = slices.f_pad([0, missing(columns), 0, missing(rows)], "replicate", None)?;
-        let residual = generator.residual(&whole)?.f_narrow(2, 0, rows)?.f_narrow(3, 0, columns)?;
-        let gain = place.params.float("strength")? * recipe.scale;
-        let residual = plane.turned(&from_slices(&residual.f_mul_scalar(gain)?, turned.size()[2])?)?;
+        let residual = place.in_planes(image, recipe.generator.multiple(), |slices| {
+            Ok(generator.residual(&slices.f_sub_scalar(recipe.zero)?.f_div_scalar(recipe.scale)?)?)
+        })?;
+        let residual = residual.f_mul_scalar(place.params.float("strength")? * recipe.scale)?;
         Ok(image.f_add(&residual)?)
     }
 }

@@ -4,7 +4,7 @@ use isoscan_sdk::{Descriptor, Param, Params, PluginError, TrainConfig};
 use serde::{Serialize, de::DeserializeOwned};
 use tch::Tensor;
 
-use crate::Failure;
+use crate::{Failure, Plane, from_slices, into_slices};
 
 /// Named f32 tensors of a weights or checkpoint file.
 pub type Weights = BTreeMap<String, Tensor>;
@@ -80,7 +80,6 @@ pub trait Family: Debug + Send + Sized + 'static {
 }
 
 /// What a translation may depend on besides the patch.
-#[derive(Debug)]
 pub struct Place<'a> {
     /// Values of the descriptor's parameters.
     pub params: &'a Params,
@@ -92,4 +91,52 @@ pub struct Place<'a> {
     pub spacing_mm: [f64; 3],
     /// Which of the declared inputs were given; a missing one is a channel of zeros.
     pub given: Vec<bool>,
+    /// Tells the host which share is done; an error when the host wants the call to stop.
+    pub progress: &'a dyn Fn(f32) -> Result<(), PluginError>,
+}
+
+/// Pixels of the slices that go through a network at the same time.
+const PIXELS: i64 = 1 << 15;
+
+impl Place<'_> {
+    /// What `each` makes of slices `[n, channel, rows, columns]`, a few at a time, so that the host can stop in between.
+    ///
+    /// # Errors
+    /// [`PluginError::Cancelled`] when the host stops it; as `each`.
+    pub fn by_slices(
+        &self,
+        slices: &Tensor,
+        mut each: impl FnMut(&Tensor) -> Result<Tensor, Failure>,
+    ) -> Result<Tensor, Failure> {
+        let size = slices.size();
+        let count = size.first().copied().unwrap_or(0);
+        let together = (PIXELS / size.iter().skip(2).product::<i64>().max(1)).max(1);
+        let mut made = Vec::new();
+        for first in (0..count).step_by(together as usize) {
+            (self.progress)(first as f32 / count as f32)?;
+            made.push(each(&slices.f_narrow(0, first, together.min(count - first))?)?);
+        }
+        Ok(Tensor::f_cat(&made, 0)?)
+    }
+
+    /// What `each` makes of the slices `[n, 1, rows, columns]` of `[1, 1, z, y, x]`, an image of one slice turned so that it
+    /// is axial; edges are repeated until rows and columns are multiples of `multiple`, and cut off again.
+    ///
+    /// # Errors
+    /// As [`Place::by_slices`].
+    pub fn in_planes(
+        &self,
+        image: &Tensor,
+        multiple: usize,
+        each: impl FnMut(&Tensor) -> Result<Tensor, Failure>,
+    ) -> Result<Tensor, Failure> {
+        let plane = Plane::of(image);
+        let turned = plane.turned(image)?;
+        let slices = into_slices(&turned)?;
+        let (_, _, rows, columns) = slices.size4()?;
+        let missing = |extent: i64| (extent as usize).next_multiple_of(multiple) as i64 - extent;
+        let whole = slices.f_pad([0, missing(columns), 0, missing(rows)], "replicate", None)?;
+        let made = self.by_slices(&whole, each)?.f_narrow(2, 0, rows)?.f_narrow(3, 0, columns)?;
+        Ok(plane.turned(&from_slices(&made, turned.size()[2])?)?)
+    }
 }

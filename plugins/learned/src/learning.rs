@@ -85,6 +85,7 @@ impl<F: Family> Trainer for Learning<F> {
                 origin: [0, 0, index as i64],
                 spacing_mm: self.spacing_mm,
                 given: vec![true; channels],
+                progress: &|_| Ok(()),
             };
             let image = all.f_narrow(0, index as i64, 1).map_err(Failure::from)?;
             let made = no_grad(|| F::translate(&networks, &self.recipe, &image, &place))?;

@@ -41,13 +41,15 @@ impl<F: Family> Translator for Learned<F> {
         let inputs: Vec<Option<TensorView<'_>>> = (0..self.inputs).map(|input| call.input(input)).collect();
         let batch = call.image().shape[0];
         for index in 0..batch {
-            call.host.progress(index as f32 / batch as f32)?;
+            let progress = |share: f32| Ok(call.host.progress((index as f32 + share) / batch as f32)?);
+            progress(0.0)?;
             let place = Place {
                 params: call.params,
                 seed: call.context.seed,
                 origin: call.context.patch_origins.get(index).copied().unwrap_or_default(),
                 spacing_mm: call.context.spacing_mm,
                 given: inputs.iter().map(Option::is_some).collect(),
+                progress: &progress,
             };
             let image = stacked(&inputs, index)?;
             let made = no_grad(|| F::translate(&self.networks, &self.recipe, &image, &place))?;

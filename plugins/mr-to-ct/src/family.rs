@@ -158,7 +158,7 @@ impl Family for MrToCt {
         image: &Tensor,
         place: &Place<'_>,
     ) -> Result<Tensor, Failure> {
-        let made = network.by_slices(image)?;
+        let made = network.by_slices(image, place.progress)?;
         let hu = made.f_narrow(1, 0, 1)?.f_mul_scalar(recipe.hu_scale)?;
         if !place.params.bool("mask")? {
             return Ok(hu);

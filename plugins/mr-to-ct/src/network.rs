@@ -1,6 +1,8 @@
+use isoscan_learned::Failure;
 use isoscan_nn::{
     Activation, Architecture, Error, Generator, GeneratorRecipe, Norm, Parameters, UNet, UNetRecipe, in_range,
 };
+use isoscan_sdk::PluginError;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -129,20 +131,27 @@ impl Synthesis {
     }
 
     /// As [`Synthesis::forward`], slice by slice where slices do not depend on each other, so that memory does not grow
-    /// with their number.
+    /// with their number; `progress` hears before each slice which share is done.
     ///
     /// # Errors
-    /// As [`Synthesis::forward`].
-    pub fn by_slices(&self, volume: &Tensor) -> Result<Tensor, Error> {
+    /// As [`Synthesis::forward`], and as `progress`.
+    pub fn by_slices(
+        &self,
+        volume: &Tensor,
+        progress: &dyn Fn(f32) -> Result<(), PluginError>,
+    ) -> Result<Tensor, Failure> {
         let SynthesisRecipe { dimensions, neighbours, .. } = self.recipe;
         if dimensions == Dimensions::Volumes {
-            return self.forward(volume);
+            return Ok(self.forward(volume)?);
         }
         let arranged = dimensions.arranged(volume, neighbours)?;
         let count = arranged.size()[0];
-        let made = (0..count).map(|slice| self.layers(&arranged.f_narrow(0, slice, 1)?));
-        let made = Tensor::f_cat(&made.collect::<Result<Vec<_>, Error>>()?, 0)?;
-        dimensions.volume(&made, volume.size()[2])
+        let made = (0..count).map(|slice| {
+            progress(slice as f32 / count as f32)?;
+            Ok(self.layers(&arranged.f_narrow(0, slice, 1)?)?)
+        });
+        let made = Tensor::f_cat(&made.collect::<Result<Vec<_>, Failure>>()?, 0)?;
+        Ok(dimensions.volume(&made, volume.size()[2])?)
     }
 
     fn layers(&self, image: &Tensor) -> Result<Tensor, Error> {
@@ -195,7 +204,8 @@ mod tests {
             for backbone in [Backbone::UNet, Backbone::ResNet] {
                 let net = Net::<Synthesis>::new(&recipe(dimensions, backbone), 1, 0).unwrap();
                 let volume = noise([1, 1, 4, 8, 12]);
-                let [whole, sliced] = no_grad(|| [net.forward(&volume), net.by_slices(&volume)]).map(Result::unwrap);
+                let (whole, sliced) =
+                    no_grad(|| (net.forward(&volume).unwrap(), net.by_slices(&volume, &|_| Ok(())).unwrap()));
                 assert_eq!(whole.size(), [1, 2, 4, 8, 12]);
                 assert!((whole - sliced).abs().max().double_value(&[]) < 1e-5, "{dimensions:?} {backbone:?}");
             }

@@ -43,7 +43,7 @@ impl Healing {
     pub(crate) fn params() -> Vec<Param> {
         vec![
             Param::choice("encode", &["noise", "inversion"], "add noise, or walk the sampler backwards"),
-            Param::float("level", [0.001, 1.0], 0.25, "", "how far towards noise, as a share of the whole way"),
+            Param::float("level", [0.001, 0.6], 0.25, "", "how far towards noise, as a share of the whole way"),
             Param::int("strides", [1, 1000], 5, "", "network calls on the way back"),
             Param::float("eta", [0.0, 1.0], 1.0, "", "noise that is added on the way back"),
             Param::int("samples", [1, 64], 4, "", "ways back that are averaged"),

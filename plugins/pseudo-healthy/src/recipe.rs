@@ -35,7 +35,7 @@ impl Recipe {
             Param::choice("noise", &["simplex", "gaussian"], "noise of many scales, or independent voxels"),
             Param::choice("target", &["velocity", "noise", "clean"], "what the network predicts"),
             Param::int("noise_steps", [1, 10_000], 1000, "", "steps from image to noise, betas from 1e-4 to 0.02"),
-            Param::float("deepest", [0.001, 1.0], 0.6, "", "share of the way to noise that is learned"),
+            Param::float("deepest", [0.001, 0.6], 0.6, "", "share of the way to noise that is learned"),
         ];
         params.extend(Schedule::params(1e-3));
         params

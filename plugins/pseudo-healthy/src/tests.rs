@@ -7,6 +7,7 @@ use crate::PseudoHealthy;
 
 fn tiny() -> Vec<(&'static str, ParamValue)> {
     vec![
+        ("deepest", 0.5.into()),
         ("width", ParamValue::Int(4)),
         ("noise", "gaussian".into()),
         ("noise_steps", ParamValue::Int(50)),
@@ -118,8 +119,8 @@ fn a_slice_gives_the_same_bytes_alone_and_in_a_batch_and_another_seed_other_ones
 fn levels_that_were_not_trained_and_paired_data_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut plugin = trained(dir.path(), 1);
-    let refused = plugin.run(&[&patches(0, true)], &[("level", ParamValue::Float(0.8))]).unwrap_err();
-    assert_eq!(refused.message, "parameter 'level' must be at most 0.6, what the weights were trained for, found 0.8");
+    let refused = plugin.run(&[&patches(0, true)], &[("level", ParamValue::Float(0.55))]).unwrap_err();
+    assert_eq!(refused.message, "parameter 'level' must be at most 0.5, what the weights were trained for, found 0.55");
     let paired = TrainContext { paired: true, ..TrainContext::default() };
     let refused = Session::<PseudoHealthy>::begin_with(&tiny(), 3, 6, None, &paired).err().unwrap();
     assert_eq!(refused.message, "it learns from healthy images alone, and needs no pairs");

@@ -1,6 +1,6 @@
 use std::marker::PhantomData;
 
-use isoscan_learned::{Failure, Family, Losses, Place, Plane, Weights, from_slices, into_slices};
+use isoscan_learned::{Failure, Family, Losses, Place, Plane, Weights, into_slices};
 use isoscan_nn::Net;
 use isoscan_sdk::{Descriptor, Param, PluginError, TrainConfig};
 use tch::Tensor;
@@ -74,15 +74,11 @@ impl<T: Task> Family for RouteGan<T> {
         let params = place.params;
         let [target, mix_with] = ["target", "mix_with"].map(|id| recipe.domain(params.int(id)?));
         let route = mixed(target?, mix_with?, params.float("mix")?, recipe.domains.len())?;
-        let plane = Plane::of(image);
-        let turned = plane.turned(image)?;
-        let slices = scaled(recipe, &turned)?;
-        let [rows, columns] = [slices.size()[2], slices.size()[3]];
-        let missing = |extent: i64| (extent as usize).next_multiple_of(recipe.generator.multiple()) as i64 - extent;
-        let whole = slices.f_pad([0, missing(columns), 0, missing(rows)], "replicate", None)?;
-        let residual = generator.residual(&whole, &route)?.f_narrow(2, 0, rows)?.f_narrow(3, 0, columns)?;
-        let gain = params.float("strength")? * recipe.scale;
-        let residual = plane.turned(&from_slices(&residual.f_mul_scalar(gain)?, turned.size()[2])?)?;
+        let residual = place.in_planes(image, recipe.generator.multiple(), |slices| {
+            let scaled = slices.f_sub_scalar(recipe.zero)?.f_div_scalar(recipe.scale)?;
+            Ok(generator.residual(&scaled, &route)?)
+        })?;
+        let residual = residual.f_mul_scalar(params.float("strength")? * recipe.scale)?;
         Ok(image.f_add(&residual)?)
     }
 }

@@ -3,7 +3,11 @@ use isoscan_nn::{Error, Net};
 use isoscan_sdk::{Params, PluginError};
 use tch::{Kind, Tensor};
 
-use crate::{Doubling, Forward, factors_of, refined};
+use crate::{
+    Doubling, Forward,
+    doubling::{Ready, refined},
+    factors_of,
+};
 
 /// A network that doubles axes, and what it learned.
 #[derive(Debug)]
@@ -21,13 +25,18 @@ pub struct Trained {
 ///
 /// # Errors
 /// [`Failure`] when there is no network, or the parameter is unknown.
-pub fn enlarged(networks: &[Trained], image: &Tensor, params: &Params) -> Result<Tensor, Failure> {
+pub(crate) fn enlarged(
+    networks: &[Trained],
+    image: &Tensor,
+    params: &Params,
+    ready: Ready<'_>,
+) -> Result<Tensor, Failure> {
     let [z, y, x] = factors(params)?;
     let [mean, deviation] = statistics(image)?;
     let mut made = image.f_sub(&mean)?.f_div(&deviation)?;
     for part in [[1, y, x], [z, 1, 1]] {
         if part != [1; 3] {
-            made = refined(&chosen(networks, part)?.network, &made, part)?;
+            made = refined(&chosen(networks, part)?.network, &made, part, ready)?;
         }
     }
     Ok(made.f_mul(&deviation)?.f_add(&mean)?)
@@ -37,8 +46,13 @@ pub fn enlarged(networks: &[Trained], image: &Tensor, params: &Params) -> Result
 ///
 /// # Errors
 /// As [`enlarged`].
-pub fn translated(networks: &[Trained], image: &Tensor, params: &Params) -> Result<Tensor, Failure> {
-    let made = enlarged(networks, image, params)?;
+pub(crate) fn translated(
+    networks: &[Trained],
+    image: &Tensor,
+    params: &Params,
+    ready: Ready<'_>,
+) -> Result<Tensor, Failure> {
+    let made = enlarged(networks, image, params, ready)?;
     if params.choice("consistency")? == "off" {
         return Ok(made);
     }

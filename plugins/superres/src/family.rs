@@ -6,7 +6,11 @@ use isoscan_nn::{
 use isoscan_sdk::{Axes, Descriptor, Input, Modality, Output, Param, Patching, PluginError, Refine, TrainConfig, Unit};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::{Doubling, Forward, Recipe, SCALES, Trained, cascade::statistics, enlarged, refined};
+use crate::{
+    Doubling, Forward, Recipe, SCALES, Trained,
+    cascade::{enlarged, statistics},
+    doubling::refined,
+};
 
 /// A training of super-resolution.
 #[derive(Debug)]
@@ -92,7 +96,7 @@ impl Family for SuperRes {
 
     fn step(&mut self, recipe: &Recipe, step: u64, source: &Tensor, target: &Tensor) -> Result<Losses, Failure> {
         let (source, target) = varied(source, target, recipe, step)?;
-        let made = refined(self.network.live(), &source, recipe.factors)?;
+        let made = refined(self.network.live(), &source, recipe.factors, &|| Ok(()))?;
         let (made_planes, real_planes) = (planes(&made, recipe.factors)?, planes(&target, recipe.factors)?);
         let pixel = absolute_difference(&made, &target)?;
         let mut losses = vec![("pixel", pixel.f_double_value(&[])?)];
@@ -149,7 +153,7 @@ impl Family for SuperRes {
         image: &Tensor,
         place: &Place<'_>,
     ) -> Result<Tensor, Failure> {
-        enlarged(networks, image, place.params)
+        enlarged(networks, image, place.params, &|| (place.progress)(0.0))
     }
 }
 

@@ -28,8 +28,8 @@ mod plugin;
 mod recipe;
 mod scale;
 
-pub use cascade::{Trained, enlarged, translated};
-pub use doubling::{Doubling, DoublingRecipe, Variant, refined};
+pub use cascade::Trained;
+pub use doubling::{Doubling, DoublingRecipe, Variant};
 pub use family::SuperRes;
 pub use forward::Forward;
 pub use hybrid::Hybrid;

@@ -8,7 +8,7 @@ use isoscan_nn::{image, read_recipe, read_tensors, values};
 use isoscan_sdk::{Call, Config, Descriptor, PluginError, Translator};
 use tch::no_grad;
 
-use crate::{Recipe, SuperRes, Trained, translated};
+use crate::{Recipe, SuperRes, Trained, cascade::translated};
 
 /// The plugin: the networks of the bundle's `weights/`, or of the folders in it, by name.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ impl Translator for Cascade {
             return Err(PluginError::invalid(format_args!("expected 1 channel, found {channels}")));
         }
         for index in 0..batch {
-            call.host.progress(index as f32 / batch as f32)?;
+            let ready = || Ok(call.host.progress(index as f32 / batch as f32)?);
             let coarse = image(view.batch(index), &[1, 1, z, y, x]).map_err(Failure::from)?;
-            let fine = no_grad(|| translated(&self.networks, &coarse, params))?;
+            let fine = no_grad(|| translated(&self.networks, &coarse, params, &ready))?;
             call.output().batch_mut(index).copy_from_slice(&values(&fine).map_err(Failure::from)?);
         }
         Ok(())
