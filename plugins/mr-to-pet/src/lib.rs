@@ -30,12 +30,10 @@ impl Side for MrToPet {
             name: "MR to PET".into(),
             summary: "Makes brain PET of MR by a reversible network; what MR does not show it cannot know".into(),
             family: "revgan".into(),
-            inputs: vec![Input {
-                modalities: vec![Modality::Mr],
-                spacing_mm: Some([[2.5, 3.5]; 3]),
-                normalize: Some(Normalize::ZScore { region: Region::Body }),
-                ..Input::any("image", "brain MR of the sequence that the weights were trained on")
-            }],
+            inputs: vec![
+                mr("image", "brain MR of the sequence that the weights were trained on"),
+                Input { optional: true, aligned: true, ..mr("flair", "FLAIR, for weights that were trained with one") },
+            ],
             output: Output {
                 modality: Some(Modality::Pt),
                 unit: Some(Unit::Suv),
@@ -46,6 +44,15 @@ impl Side for MrToPet {
             deterministic: true,
             synthetic: true,
         }
+    }
+}
+
+fn mr(name: &str, description: &str) -> Input {
+    Input {
+        modalities: vec![Modality::Mr],
+        spacing_mm: Some([[2.5, 3.5]; 3]),
+        normalize: Some(Normalize::ZScore { region: Region::Body }),
+        ..Input::any(name, description)
     }
 }
 

@@ -19,7 +19,7 @@ type MrPet = RevGan<MrToPet>;
 const SHAPE: [usize; 5] = [1, 1, 8, 8, 8];
 
 fn paired() -> TrainContext {
-    TrainContext { paired: true, patch: [8; 3], ..TrainContext::default() }
+    TrainContext { paired: true, patch: [8; 3], inputs: 2, ..TrainContext::default() }
 }
 
 fn tiny() -> Vec<(&'static str, ParamValue)> {
@@ -34,7 +34,7 @@ fn tiny() -> Vec<(&'static str, ParamValue)> {
     ]
 }
 
-/// Smooth MR of mean 0, and a PET of 5 SUV where it is above 0 and 1 elsewhere.
+/// Smooth MR of mean 0 and its negative, and a PET of 5 SUV where it is above 0 and 1 elsewhere.
 fn pair(step: u64) -> (Array, Array) {
     let random = Random::new(5, &[step]);
     let [a, b, c] = [0, 1, 2].map(|i| 6.3 * random.uniform(i));
@@ -44,7 +44,13 @@ fn pair(step: u64) -> (Array, Array) {
     };
     let mr: Vec<f32> = (0..512).map(signal).collect();
     let pet: Vec<f32> = mr.iter().map(|&v| if v > 0.0 { 5.0 } else { 1.0 }).collect();
-    (Array::new(SHAPE, &mr), Array::new(SHAPE, &pet))
+    let contrasts: Vec<f32> = mr.iter().copied().chain(mr.iter().map(|v| -v)).collect();
+    (Array::new([1, 2, 8, 8, 8], &contrasts), Array::new(SHAPE, &pet))
+}
+
+fn contrasts(mr: &Array) -> [Array; 2] {
+    let (first, second) = mr.as_slice().split_at(512);
+    [first, second].map(|contrast| Array::new(SHAPE, contrast))
 }
 
 fn begin(context: &TrainContext) -> Result<Session<MrPet>, Failure> {
@@ -101,8 +107,10 @@ fn slices_domains_and_networks_that_reach_too_far_are_refused() {
 #[test]
 fn the_shipped_weights_make_finite_uptake_of_an_mr() {
     let mut plugin = Bundle::<MrPet>::create_in(Path::new(env!("CARGO_MANIFEST_DIR")), 1).unwrap();
-    let (mr, _) = pair(0);
-    let made = plugin.run(&[&mr], &[]).unwrap();
+    let [mr, flair] = contrasts(&pair(0).0);
+    let made = plugin.run(&[&mr, &flair], &[]).unwrap();
     assert!(made.as_slice().iter().all(|suv| suv.is_finite()));
     assert_ne!(made.as_slice(), mr.as_slice());
+    let alone = plugin.run(&[&mr], &[]).unwrap_err();
+    assert_eq!(alone.message, "these weights need 2 MR contrasts, found 1: give flair too");
 }

@@ -17,6 +17,8 @@ pub enum Way {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReversibleRecipe {
+    /// MR contrasts, 1 to 8: channels of the MR.
+    pub contrasts: i64,
     /// Channels on the full grid; the core, on half of it, has twice as many. 1 to 128.
     pub width: i64,
     /// Couplings of the core, 0 to 32.
@@ -37,6 +39,7 @@ impl ReversibleRecipe {
 /// The network: the way in and out of both images, and the core between.
 #[derive(Debug)]
 pub struct Reversible {
+    contrasts: i64,
     mr: Ends,
     pet: Ends,
     core: Couplings,
@@ -55,21 +58,26 @@ impl Architecture for Reversible {
     type Recipe = ReversibleRecipe;
 
     fn build(p: &mut Parameters, recipe: &ReversibleRecipe) -> Result<Self, Error> {
+        in_range("contrasts", recipe.contrasts as f64, 1.0..=8.0)?;
         in_range("width", recipe.width as f64, 1.0..=128.0)?;
         let core = CouplingsRecipe { channels: 2 * recipe.width, depth: recipe.depth };
-        let mut ends = |name: &str| p.scoped(name, |p| Ends::new(p, recipe.width));
-        let (mr, pet) = (ends("mr")?, ends("pet")?);
-        Ok(Self { mr, pet, core: p.scoped("core", |p| Couplings::build(p, &core))? })
+        let mut ends = |name: &str, channels| p.scoped(name, |p| Ends::new(p, channels, recipe.width));
+        let (mr, pet) = (ends("mr", recipe.contrasts)?, ends("pet", 1)?);
+        Ok(Self { contrasts: recipe.contrasts, mr, pet, core: p.scoped("core", |p| Couplings::build(p, &core))? })
     }
 }
 
 impl Reversible {
-    /// The other image of `[batch, 1, z, y, x]`, each in the scale of training.
+    /// The other image of `[batch, channels, z, y, x]`, each in the scale of training: MR has a channel per contrast, PET one.
     ///
     /// # Errors
     /// [`Error::ImageShape`] when it has other channels or an odd extent.
     pub fn forward(&self, image: &Tensor, way: Way) -> Result<Tensor, Error> {
-        Dim::Three.check(image, 1, &[ReversibleRecipe::MULTIPLE as i64; 3])?;
+        let channels = match way {
+            Way::MrToPet => self.contrasts,
+            Way::PetToMr => 1,
+        };
+        Dim::Three.check(image, channels, &[ReversibleRecipe::MULTIPLE as i64; 3])?;
         match way {
             Way::MrToPet => self.pet.image(&self.core.forward(&self.mr.features(image)?)?),
             Way::PetToMr => self.mr.image(&self.core.backward(&self.pet.features(image)?)?),
@@ -83,12 +91,12 @@ impl Reversible {
 }
 
 impl Ends {
-    fn new(p: &mut Parameters, width: i64) -> Result<Self, Error> {
+    fn new(p: &mut Parameters, channels: i64, width: i64) -> Result<Self, Error> {
         let same = |channels, kernel| ConvShape::same(Dim::Three, channels, kernel);
         let halving = ConvShape { stride: 2, ..same([width, 2 * width], 3) };
-        let head = same([width, 1], 3);
+        let head = same([width, channels], 3);
         Ok(Self {
-            stem: Conv::new(p, "stem", same([1, width], 5))?,
+            stem: Conv::new(p, "stem", same([channels, width], 5))?,
             halving: Conv::new(p, "halving", halving)?,
             doubling: Up::new(p, "doubling", Dim::Three, UpKind::Resize, [2 * width, width], head.deviation)?,
             head: Conv::new(p, "head", ConvShape { deviation: 0.1 * head.deviation, ..head })?,
@@ -112,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    const RECIPE: ReversibleRecipe = ReversibleRecipe { width: 2, depth: 1 };
+    const RECIPE: ReversibleRecipe = ReversibleRecipe { contrasts: 1, width: 2, depth: 1 };
 
     fn noise(shape: [usize; 5]) -> Tensor {
         let random = Random::new(1, &[]);
@@ -156,6 +164,15 @@ mod tests {
             let changed = [0, 1].map(|way: usize| !before[way].equal(&after[way]));
             assert_eq!(changed, expected, "{scope}");
         }
+    }
+
+    #[test]
+    fn every_contrast_is_a_channel_of_the_mr() {
+        let net = Net::<Reversible>::new(&ReversibleRecipe { contrasts: 2, ..RECIPE }, 1, 0).unwrap();
+        let [mr, pet] = [noise([1, 2, 4, 4, 4]), noise([1, 1, 4, 4, 4])];
+        assert_eq!(made(&net, &mr, Way::MrToPet).size(), pet.size());
+        assert_eq!(made(&net, &pet, Way::PetToMr).size(), mr.size());
+        assert!(net.forward(&pet, Way::MrToPet).is_err() && net.forward(&mr, Way::PetToMr).is_err());
     }
 
     #[test]

@@ -19,6 +19,10 @@ pub struct Recipe {
     pub suv_scale: f64,
     /// Weight of the L1 loss between made and true image, of pairs.
     pub paired_weight: f64,
+    /// Weight of the mean uptake of a patch, which then is told apart from its pattern; 0 tells neither apart.
+    pub level_weight: f64,
+    /// By how much more a voxel counts in the loss of PET per `suv_scale` of its uptake.
+    pub uptake_weight: f64,
     /// Weight of the L1 loss between an image and what comes back after both ways.
     pub cycle_weight: f64,
     /// Weight of the discriminators' judgement; 0 trains without them.
@@ -36,6 +40,20 @@ impl Recipe {
             Param::int("depth", [0, 4], 4, "", "couplings of the core"),
             Param::float("suv_scale", [0.01, 1000.0], 5.0, "SUV", "what is 1 inside the networks"),
             Param::float("paired_weight", [0.0, 100.0], 1.0, "", "of the L1 loss to the truth, of pairs"),
+            Param::float(
+                "level_weight",
+                [0.0, 100.0],
+                0.2,
+                "",
+                "of a patch's mean uptake, apart from its pattern; 0: as one",
+            ),
+            Param::float(
+                "uptake_weight",
+                [0.0, 100.0],
+                1.0,
+                "",
+                "how much more a voxel counts per suv_scale of uptake",
+            ),
             Param::float("cycle_weight", [0.0, 100.0], 0.1, "", "of the L1 loss after both ways"),
             Param::float("adversarial_weight", [0.0, 100.0], 0.01, "", "of the discriminators; 0: none"),
             Param::int("discriminator_width", [1, 256], 8, "", "channels of their first layer"),
@@ -52,7 +70,11 @@ impl Recipe {
             ));
         }
         let params = &config.params;
-        let network = ReversibleRecipe { width: params.int("width")?, depth: params.int("depth")? };
+        let network = ReversibleRecipe {
+            contrasts: config.context.inputs as i64,
+            width: params.int("width")?,
+            depth: params.int("depth")?,
+        };
         if network.halo() > HALO {
             return Err(PluginError::invalid(format_args!(
                 "expected a network that reaches {HALO} voxels at most, found {}",
@@ -70,6 +92,8 @@ impl Recipe {
             paired: config.context.paired,
             suv_scale: params.float("suv_scale")?,
             paired_weight: params.float("paired_weight")?,
+            level_weight: params.float("level_weight")?,
+            uptake_weight: params.float("uptake_weight")?,
             cycle_weight: params.float("cycle_weight")?,
             adversarial_weight: params.float("adversarial_weight")?,
             discriminator_width: params.int("discriminator_width")?,
@@ -81,6 +105,8 @@ impl Recipe {
         self.schedule.check()?;
         in_range("suv_scale", self.suv_scale, 0.01..=1000.0)?;
         in_range("paired_weight", self.paired_weight, 0.0..=100.0)?;
+        in_range("level_weight", self.level_weight, 0.0..=100.0)?;
+        in_range("uptake_weight", self.uptake_weight, 0.0..=100.0)?;
         in_range("cycle_weight", self.cycle_weight, 0.0..=100.0)?;
         in_range("adversarial_weight", self.adversarial_weight, 0.0..=100.0)
     }
